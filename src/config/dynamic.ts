@@ -1,0 +1,77 @@
+// The dynamic configuration as one provider delivers it: routers, services, middlewares and certificates by their unqualified
+// names. Syntax has been checked; meaning (does the rule parse, does the service exist) is the runtime's business, because there a
+// mistake disables one router and not the whole file.
+
+import type { BasicAuthConfiguration, RouterTlsConfiguration } from './static.ts';
+
+/** `http.routers.<name>`. */
+export interface RouterConfiguration {
+  readonly rule: string;
+  readonly entryPoints?: readonly string[];
+  readonly service?: string;
+  readonly middlewares?: readonly string[];
+  /** 0 or absent: the byte length of the rule. int64 in Traefik; beyond 2^53 the nearest representable number. */
+  readonly priority?: number;
+  readonly tls?: RouterTlsConfiguration;
+}
+
+/** One server of a load balancer. */
+export interface ServerConfiguration {
+  readonly url: string;
+  /** Default 1; 0 or less takes the server out. */
+  readonly weight?: number;
+  readonly preservePath?: boolean;
+}
+
+/** `http.services.<name>.loadBalancer`. */
+export interface LoadBalancerConfiguration {
+  readonly servers: readonly ServerConfiguration[];
+  readonly passHostHeader: boolean;
+}
+
+/** `http.services.<name>`: exactly one kind. */
+export interface ServiceConfiguration {
+  readonly loadBalancer?: LoadBalancerConfiguration;
+}
+
+/** `http.middlewares.<name>`: exactly one kind. */
+export interface MiddlewareConfiguration {
+  readonly basicAuth?: BasicAuthConfiguration;
+}
+
+/** A certificate and its key: paths or PEM text, as in Traefik. */
+export interface CertificateConfiguration {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+/** `tls`. */
+export interface TlsConfiguration {
+  readonly certificates: readonly CertificateConfiguration[];
+  /** `tls.stores.default.defaultCertificate`. */
+  readonly defaultCertificate?: CertificateConfiguration;
+}
+
+/** What one provider delivers. */
+export interface DynamicConfiguration {
+  readonly routers: ReadonlyMap<string, RouterConfiguration>;
+  readonly services: ReadonlyMap<string, ServiceConfiguration>;
+  readonly middlewares: ReadonlyMap<string, MiddlewareConfiguration>;
+  readonly tls: TlsConfiguration;
+  /** How a version-1 file spelt its tables, for the version-1 API; absent for version-3 content. */
+  readonly v1?: V1DynamicConfiguration;
+}
+
+/** The tables of a version-1 file as its API prints them. */
+export interface V1DynamicConfiguration {
+  readonly frontends: ReadonlyMap<string, unknown>;
+  readonly backends: ReadonlyMap<string, unknown>;
+}
+
+/** A provider that has nothing to say. */
+export const EMPTY_DYNAMIC_CONFIGURATION: DynamicConfiguration = {
+  routers: new Map(),
+  services: new Map(),
+  middlewares: new Map(),
+  tls: { certificates: [] },
+};

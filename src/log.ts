@@ -1,0 +1,40 @@
+// The logger of every process: pino, as readable lines by default and as JSON on request. `error` means somebody must act, `warn`
+// degraded, `info` life cycle, `debug` one line per exchange. Query strings and credentials never get here.
+
+import { pino } from 'pino';
+import type { Logger as PinoLogger } from 'pino';
+import pretty from 'pino-pretty';
+import type { LogConfiguration } from './config/static.ts';
+
+/** A fixed message plus fields: `log.warn({ file }, 'the routes file was truncated')`. */
+export type Logger = PinoLogger;
+
+const PINO_LEVELS = {
+  TRACE: 'trace',
+  DEBUG: 'debug',
+  INFO: 'info',
+  WARN: 'warn',
+  ERROR: 'error',
+  FATAL: 'fatal',
+  PANIC: 'fatal',
+} as const satisfies Record<LogConfiguration['level'], string>;
+
+/** Makes the logger of one process; `part` is its name in every line (`supervisor`, `controller`, `worker 2`). */
+export function createLogger(part: string, configuration: LogConfiguration): Logger {
+  const level = PINO_LEVELS[configuration.level];
+  const destination = configuration.filePath ?? 1;
+  const base = { part };
+  if (configuration.format === 'json')
+    return pino({ level, base }, pino.destination({ dest: destination, sync: true, mkdir: true }));
+  const stream = pretty({
+    destination,
+    sync: true,
+    mkdir: true,
+    colorize: !configuration.noColor && configuration.filePath === undefined && process.stdout.isTTY,
+    translateTime: "UTC:yyyy-mm-dd'T'HH:MM:ss'Z'",
+    ignore: 'part',
+    messageFormat: '[{part}] {msg}',
+    singleLine: true,
+  });
+  return pino({ level, base }, stream);
+}

@@ -1,0 +1,70 @@
+// What the control plane tells the data plane. A change names only what it touches, so its cost does not depend on the size of the
+// table; a snapshot is a change with `full`, sent to a worker that has just connected.
+
+import type { BasicAuthConfiguration } from '../config/static.ts';
+
+/** A middleware ready to be built: resolved, in the order in which a request passes it. */
+export type MiddlewareSpec = {
+  readonly kind: 'basicAuth';
+  /** Qualified name, `auth@file`. */
+  readonly name: string;
+  /** `usersFile` has been read: only `users`, `realm`, `removeHeader` and `headerField` arrive here. */
+  readonly options: BasicAuthConfiguration;
+};
+
+/** One enabled router. */
+export interface RouterSpec {
+  /** Qualified: `router__2Fuser_2Fzoe_2F@file`. */
+  readonly name: string;
+  /** Names of existing entry points. */
+  readonly entryPoints: readonly string[];
+  /** A rule in today's syntax (version-1 rules are translated before), known to parse. */
+  readonly rule: string;
+  /** Effective: the byte length of the rule when none was configured. Higher wins. */
+  readonly priority: number;
+  /** TLS routers match only TLS requests, the others only plaintext ones. */
+  readonly tls: boolean;
+  readonly middlewares: readonly MiddlewareSpec[];
+  /** Qualified name of a service of the same table. */
+  readonly service: string;
+}
+
+/** One usable service. */
+export type ServiceSpec =
+  | {
+      readonly kind: 'loadBalancer';
+      readonly name: string;
+      readonly servers: readonly {
+        /** `http://host:port`, `https://host:port`, `unix:/path` (or `http+unix://%2Fpath`), with an optional path. */
+        readonly url: string;
+        readonly weight: number;
+        readonly preservePath: boolean;
+      }[];
+      readonly passHostHeader: boolean;
+    }
+  /** `api@internal`, `ping@internal`, `dashboard@internal`: answered by the controller over its private socket. */
+  | { readonly kind: 'controller'; readonly name: string }
+  /** `noop@internal`: 418. */
+  | { readonly kind: 'noop'; readonly name: string };
+
+/** Certificates in PEM, already read from their files; the data plane never opens a file. */
+export interface TlsSpec {
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+  /** Absent: the engine's own self-signed one is in `fallbackCertificate`. */
+  readonly defaultCertificate?: { readonly cert: string; readonly key: string };
+  readonly fallbackCertificate?: { readonly cert: string; readonly key: string };
+}
+
+/** A step from one generation of the routing table to the next. */
+export interface TableChange {
+  /** Counts up by one with each change of this controller process. */
+  readonly generation: number;
+  /** True: everything not named here is gone (a worker keeps what is unchanged as it is). */
+  readonly full: boolean;
+  readonly routers: readonly RouterSpec[];
+  readonly removedRouters: readonly string[];
+  readonly services: readonly ServiceSpec[];
+  readonly removedServices: readonly string[];
+  /** Present only when certificates changed. */
+  readonly tls?: TlsSpec;
+}
