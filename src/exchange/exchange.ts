@@ -1,0 +1,332 @@
+// One request and its response in flight. The exchange owns nothing but the pairing: the client's connection and the server's each
+// look after their own socket, and it carries bytes, back pressure and failures from one to the other.
+//
+//   found ──middlewares──► sent ──response head──► answering ──both ends complete──► done
+//     │         │            │ └─101──► done (tunnel)   │
+//     └─ 404 …  └─ 401       └─ failed: repeated, or 502 / 504 / 500; once answering: the client's connection is cut
+
+import { ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { answerFor, unauthorizedAnswer } from '../http1/answer.ts';
+import type { ClientConnection, ClientSideOfExchange } from '../http1/client-connection.ts';
+import type { Deadlines } from '../http1/deadlines.ts';
+import type { Framing } from '../http1/framing.ts';
+import type { MessageHead } from '../http1/head.ts';
+import type { Trailers } from '../http1/parser.ts';
+import type { Request } from '../http1/request.ts';
+import { Tunnel } from '../tunnel/tunnel.ts';
+import type { ServerSideOfExchange, UpstreamConnection } from '../upstream/upstream-connection.ts';
+import type { Target } from '../upstream/target.ts';
+import { forwardedLines } from './forwarded.ts';
+import type { ForwardedPolicy } from './forwarded.ts';
+import { interimHead, requestHead, responseHead, upgradeHead } from './heads.ts';
+import type { Route } from './route.ts';
+
+/** What all exchanges of one entry point share. */
+export interface ExchangeContext {
+  readonly log: Logger;
+  readonly deadlines: Deadlines;
+  readonly forwarded: ForwardedPolicy;
+  /** Keeps count of the open tunnels, so that a draining worker can end them. */
+  readonly tunnels: Set<Tunnel>;
+}
+
+/** Requests with these methods may be sent twice. Source: RFC 9110 §9.2.2. */
+const IDEMPOTENT = new Set([
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'PUT',
+  'DELETE',
+  'TRACE',
+  'PROPFIND',
+  'REPORT',
+  'SEARCH',
+]);
+
+/** A request that cannot be repeated only takes a connection that was in use this recently. */
+const FRESH_MS = 1000;
+
+/** Connections a request may go through before its failure is the client's. */
+const ATTEMPTS = 3;
+
+const NO_NAMES: readonly string[] = [];
+
+/** One request in flight. */
+export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
+  readonly #client: ClientConnection;
+  readonly #request: Request;
+  readonly #head: MessageHead;
+  readonly #context: ExchangeContext;
+  #route: Route | undefined;
+  #target: Target | undefined;
+  #server: UpstreamConnection | undefined;
+  #text = '';
+  #attempts = 0;
+  #bodySent = false;
+  #requestTrailers: Trailers | undefined;
+  #isDone = false;
+
+  constructor(client: ClientConnection, request: Request, head: MessageHead, context: ExchangeContext) {
+    this.#client = client;
+    this.#request = request;
+    this.#head = head;
+    this.#context = context;
+  }
+
+  /** Goes through the route's middlewares and on to its service. */
+  start(route: Route): void {
+    this.#route = route;
+    this.#client.exchange = this;
+    this.#pass(0, NO_NAMES, '');
+  }
+
+  /** `without`, `additions`: what the middlewares before number `index` changed about the headers. */
+  #pass(index: number, without: readonly string[], additions: string): void {
+    const auth = this.#route?.chain[index];
+    if (auth === undefined) {
+      this.#send(without, additions);
+      return;
+    }
+    const credentials = this.#authorization();
+    const user = auth.checkCached(credentials);
+    if (user !== undefined) {
+      this.#authenticated(index, user, without, additions);
+      return;
+    }
+    if (this.#request.framing.name !== 'none') this.#client.pauseBody();
+    auth.check(credentials).then(
+      (name) => {
+        if (this.#isDone) return;
+        if (name === undefined) {
+          this.#finish(() => {
+            this.#client.answer(unauthorizedAnswer(auth.realm));
+          });
+          return;
+        }
+        this.#authenticated(index, name, without, additions);
+        this.#client.resumeBody();
+      },
+      (error: unknown) => {
+        this.#context.log.error({ err: error, router: this.#route?.name }, 'checking a password failed');
+        this.#answer(500);
+      },
+    );
+  }
+
+  #authenticated(index: number, user: string, without: readonly string[], additions: string): void {
+    const auth = this.#route?.chain[index];
+    let names = without;
+    let lines = additions;
+    if (auth?.removeHeader === true) names = [...names, 'authorization'];
+    if (auth?.headerField !== undefined) {
+      // The name is ours to tell: whatever the client says under it is dropped.
+      names = [...names, auth.headerField.toLowerCase()];
+      lines += `${auth.headerField}: ${user}\r\n`;
+    }
+    this.#pass(index + 1, names, lines);
+  }
+
+  /** Several Authorization headers are nobody's. */
+  #authorization(): string | undefined {
+    const values = this.#head.values('authorization');
+    return values.length === 1 ? values[0] : undefined;
+  }
+
+  #send(without: readonly string[], additions: string): void {
+    const service = this.#route?.service;
+    if (service === undefined) {
+      this.#answer(503);
+      return;
+    }
+    if (service.kind === 'noop') {
+      this.#answer(418);
+      return;
+    }
+    let host = this.#request.replacesHost ? this.#request.host : undefined;
+    let { target } = this.#request;
+    if (service.kind === 'controller') this.#target = service.target;
+    else {
+      const server = service.balancer.pick();
+      if (server === undefined) {
+        this.#answer(503);
+        return;
+      }
+      this.#target = server.target;
+      const { address } = server.target;
+      if (!service.balancer.passHostHeader) host = address.hostHeader;
+      if (server.preservePath) target = address.path + target;
+    }
+    const { forwarded } = this.#context;
+    const { hopByHop } = this.#request;
+    let names = without;
+    if (hopByHop !== undefined)
+      names = [...names, ...hopByHop.filter((name) => !forwarded.keptConnectionNames.has(name))];
+    this.#text = requestHead(this.#request, this.#head, {
+      isTrusted: forwarded.isTrusted(this.#client.remoteAddress),
+      without: names,
+      additions: additions + forwardedLines(this.#client, this.#request, this.#head, forwarded),
+      host,
+      target,
+    });
+    const repeatable = this.#isRepeatable();
+    this.#begin(this.#target.acquire(repeatable ? Infinity : FRESH_MS));
+  }
+
+  #begin(server: UpstreamConnection): void {
+    this.#attempts++;
+    this.#server = server;
+    server.begin(this, this.#request.method, this.#text, this.#request.framing.name === 'chunked');
+    if (this.#requestTrailers !== undefined) server.end(this.#requestTrailers);
+  }
+
+  #isRepeatable(): boolean {
+    return this.#request.framing.name === 'none' && IDEMPOTENT.has(this.#request.method);
+  }
+
+  // From the client.
+
+  onRequestBody(chunk: Buffer, start: number, end: number): void {
+    this.#bodySent = true;
+    if (this.#server?.write(chunk, start, end) === false) this.#client.pauseBody();
+  }
+
+  onRequestEnd(trailers: Trailers): void {
+    this.#requestTrailers = trailers;
+    this.#server?.end(trailers);
+  }
+
+  onRequestFlush(): void {
+    this.#server?.flush();
+  }
+
+  onClientDrain(): void {
+    this.#server?.resume();
+  }
+
+  onClientGone(error: ProxyError): void {
+    if (this.#isDone) return;
+    this.#finish(() => {
+      this.#context.log.debug({ router: this.#route?.name, code: error.code }, 'the client went away');
+      this.#server?.abandon();
+    });
+  }
+
+  // From the server.
+
+  onInterim(head: MessageHead): void {
+    if (this.#request.version === 11) this.#client.writer.interim(interimHead(head));
+  }
+
+  onResponse(head: MessageHead, framing: Framing): void {
+    if (head.status === 101) {
+      this.#upgrade(head);
+      return;
+    }
+    const { text, coding } = responseHead(head, framing, this.#request, this.#client.willClose);
+    this.#client.writer.begin(text, coding);
+  }
+
+  onResponseBody(chunk: Buffer, start: number, end: number): void {
+    if (this.#isDone) return;
+    if (this.#client.writer.write(chunk, start, end)) return;
+    this.#server?.pause();
+    this.#client.awaitDrain();
+  }
+
+  onResponseEnd(trailers: Trailers): void {
+    if (this.#isDone) return;
+    this.#finish(() => {
+      this.#client.finishResponse(trailers);
+    });
+  }
+
+  onResponseFlush(): void {
+    this.#client.writer.flush();
+  }
+
+  onServerDrain(): void {
+    this.#client.resumeBody();
+  }
+
+  onServerFailed(error: ProxyError, anyBytes: boolean): void {
+    if (this.#isDone) return;
+    const server = this.#server;
+    if (!anyBytes && this.#mayRepeat(error, server)) {
+      // The pool may hold more connections that the server has closed: only a new one is certain.
+      if (this.#target !== undefined) this.#begin(this.#target.connect());
+      return;
+    }
+    this.#report(error, server);
+    if (this.#client.writer.hasBegun) {
+      this.#finish(() => {
+        this.#client.destroy();
+      });
+      return;
+    }
+    this.#answer(error.status ?? 502);
+  }
+
+  #mayRepeat(error: ProxyError, server: UpstreamConnection | undefined): boolean {
+    if (this.#attempts >= ATTEMPTS || this.#bodySent || !this.#isRepeatable()) return false;
+    return error.retry === 'if-reused' && server?.isReused === true;
+  }
+
+  #report(error: ProxyError, server: UpstreamConnection | undefined): void {
+    const { log } = this.#context;
+    const fields = {
+      code: error.code,
+      router: this.#route?.name,
+      server: server === undefined ? undefined : describe(server.target),
+      reason: error.message,
+    };
+    const isNoteworthy = error.code === 'JTP_ERR_UPSTREAM_PROTOCOL' || error.code === 'JTP_ERR_UPSTREAM_TLS';
+    if (isNoteworthy) log.warn(fields, 'a server failed');
+    else log.debug(fields, 'a server failed');
+  }
+
+  /** After 101 the two sockets belong to a tunnel. */
+  #upgrade(head: MessageHead): void {
+    const server = this.#server;
+    if (this.#request.upgrade === undefined || server === undefined) {
+      this.onServerFailed(
+        new ProxyError('JTP_ERR_UPSTREAM_PROTOCOL', { message: 'the server switched protocols unasked' }),
+        true,
+      );
+      server?.abandon();
+      return;
+    }
+    const { tunnels, deadlines } = this.#context;
+    const text = upgradeHead(head);
+    this.#finish(() => {
+      const early = this.#client.pass();
+      const client = this.#client.socket;
+      client.write(text, 'latin1');
+      const tunnel = new Tunnel({ client, server: server.pass() }, deadlines, (closed) => {
+        tunnels.delete(closed);
+      });
+      tunnels.add(tunnel);
+      tunnel.start(early);
+    });
+  }
+
+  /** Answers in the server's place. */
+  #answer(status: number): void {
+    this.#finish(() => {
+      this.#client.answer(answerFor(status));
+    });
+  }
+
+  #finish(last: () => void): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    if (this.#client.exchange === this) this.#client.exchange = undefined;
+    last();
+    this.#server = undefined;
+  }
+}
+
+function describe(target: Target): string {
+  const { connect } = target.address;
+  return 'path' in connect ? connect.path : `${connect.host}:${String(connect.port)}`;
+}

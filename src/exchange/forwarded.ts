@@ -1,0 +1,99 @@
+// What the server is told about the client. Source: Traefik documentation, forwardedHeaders; the order of the rules is Traefik's.
+
+import { hostname } from 'node:os';
+import type { ClientConnection } from '../http1/client-connection.ts';
+import type { MessageHead } from '../http1/head.ts';
+import { HeaderKind } from '../http1/header-kind.ts';
+import type { Request } from '../http1/request.ts';
+
+const SERVER_NAME = hostname();
+
+/** What an entry point makes of such headers that a client sends. */
+export interface ForwardedPolicy {
+  /** Headers of this peer are passed on; of any other they are dropped. */
+  readonly isTrusted: (address: string) => boolean;
+  /** Lower-case names that stay although Connection lists them. */
+  readonly keptConnectionNames: ReadonlySet<string>;
+  readonly appendsForwardedFor: boolean;
+}
+
+/** The header lines to add to a request; the incoming ones of the same names must have been left out. */
+export function forwardedLines(
+  connection: ClientConnection,
+  request: Request,
+  head: MessageHead,
+  policy: ForwardedPolicy,
+): string {
+  if (policy.isTrusted(connection.remoteAddress)) return trustedLines(connection, request, head, policy);
+  const { host } = request;
+  if (request.upgrade !== undefined) return freshLines(connection, host, true, policy);
+  if (connection.forwardedSuffixHost !== host) {
+    connection.forwardedSuffixHost = host;
+    connection.forwardedSuffix = freshLines(connection, host, false, policy);
+  }
+  return connection.forwardedSuffix;
+}
+
+function freshLines(
+  connection: ClientConnection,
+  host: string,
+  isUpgrade: boolean,
+  policy: ForwardedPolicy,
+): string {
+  const address = connection.remoteAddress;
+  const proto = protoOf(connection.isTls, isUpgrade);
+  return (
+    (policy.appendsForwardedFor ? `X-Forwarded-For: ${address}\r\n` : '') +
+    (host === '' ? '' : `X-Forwarded-Host: ${host}\r\n`) +
+    `X-Forwarded-Port: ${portOf(host, proto)}\r\nX-Forwarded-Proto: ${proto}\r\n` +
+    `X-Forwarded-Server: ${SERVER_NAME}\r\nX-Real-Ip: ${address}\r\n`
+  );
+}
+
+function trustedLines(
+  connection: ClientConnection,
+  request: Request,
+  head: MessageHead,
+  policy: ForwardedPolicy,
+): string {
+  const address = connection.remoteAddress;
+  const chain = valuesOf(head, HeaderKind.forwardedFor);
+  if (policy.appendsForwardedFor) chain.push(address);
+  const proto =
+    valueOf(head, HeaderKind.forwardedProto) ?? protoOf(connection.isTls, request.upgrade !== undefined);
+  const port = valueOf(head, HeaderKind.forwardedPort) ?? portOf(request.host, proto, connection.isTls);
+  const host = valueOf(head, HeaderKind.forwardedHost) ?? request.host;
+  const realIp = valueOf(head, HeaderKind.realIp) ?? address;
+  return (
+    (chain.length === 0 ? '' : `X-Forwarded-For: ${chain.join(', ')}\r\n`) +
+    (host === '' ? '' : `X-Forwarded-Host: ${host}\r\n`) +
+    `X-Forwarded-Port: ${port}\r\nX-Forwarded-Proto: ${proto}\r\n` +
+    `X-Forwarded-Server: ${SERVER_NAME}\r\nX-Real-Ip: ${realIp}\r\n`
+  );
+}
+
+function protoOf(isTls: boolean, isUpgrade: boolean): string {
+  if (isUpgrade) return isTls ? 'wss' : 'ws';
+  return isTls ? 'https' : 'http';
+}
+
+function portOf(host: string, proto: string, isTls = false): string {
+  const port = /:([0-9]+)$/.exec(host)?.[1];
+  if (port !== undefined) return port;
+  return isTls || proto === 'https' || proto === 'wss' ? '443' : '80';
+}
+
+/** The first value that is not empty. */
+function valueOf(head: MessageHead, kind: number): string | undefined {
+  return valuesOf(head, kind)[0];
+}
+
+function valuesOf(head: MessageHead, kind: number): string[] {
+  const values: string[] = [];
+  for (let index = 0; index < head.count; index++) {
+    if (head.kind(index) !== kind) continue;
+    const value = head.value(index);
+    if (value !== '') values.push(value);
+  }
+  return values;
+}

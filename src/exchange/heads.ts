@@ -1,0 +1,175 @@
+// The heads that are sent on: to the server and back to the client. Lines that may pass go as the bytes they came in, in their order;
+// hop-by-hop fields stay behind and framing is always written anew (RFC 9110 §7.6.1, RFC 9112 §6).
+
+import { httpDate } from '../http1/answer.ts';
+import type { Framing } from '../http1/framing.ts';
+import type { MessageHead } from '../http1/head.ts';
+import { HeaderKind } from '../http1/header-kind.ts';
+import type { Request } from '../http1/request.ts';
+import type { BodyCoding } from '../http1/response-writer.ts';
+
+const KINDS = 32;
+
+function kindSet(kinds: readonly number[]): Uint8Array {
+  const set = new Uint8Array(KINDS);
+  for (const kind of kinds) set[kind] = 1;
+  return set;
+}
+
+const HOP_BY_HOP = [
+  HeaderKind.connection,
+  HeaderKind.keepAlive,
+  HeaderKind.hopByHop,
+  HeaderKind.te,
+  HeaderKind.transferEncoding,
+  HeaderKind.upgrade,
+  HeaderKind.contentLength,
+];
+const FORWARDED = [
+  HeaderKind.forwardedFor,
+  HeaderKind.realIp,
+  HeaderKind.forwardedProto,
+  HeaderKind.forwardedHost,
+  HeaderKind.forwardedPort,
+  HeaderKind.forwardedServer,
+];
+
+const REQUEST_DROPS_TRUSTED = kindSet([...HOP_BY_HOP, ...FORWARDED]);
+const REQUEST_DROPS = kindSet([...HOP_BY_HOP, ...FORWARDED, HeaderKind.forwardedOther]);
+const RESPONSE_DROPS = kindSet(HOP_BY_HOP);
+/** The length in an answer to HEAD, or in a 304, describes a body that is not there. */
+const RESPONSE_DROPS_BODILESS = kindSet(HOP_BY_HOP.filter((kind) => kind !== HeaderKind.contentLength));
+/** Connection cannot take away what the proxy itself vouches for. */
+const NOT_FOR_CONNECTION = kindSet([...FORWARDED, HeaderKind.forwardedOther, HeaderKind.host]);
+
+/** What is left out beside the hop-by-hop fields. */
+export interface RequestEdits {
+  readonly isTrusted: boolean;
+  /** Lower-case names to leave out. */
+  readonly without: readonly string[];
+  /** Complete lines to add. */
+  readonly additions: string;
+  /** Replaces the client's Host when present. */
+  readonly host: string | undefined;
+  /** The target to ask for. */
+  readonly target: string;
+}
+
+function linesWithout(head: MessageHead, drops: Uint8Array, names: readonly string[]): string {
+  let lines = '';
+  let from = 0;
+  const { count } = head;
+  for (let index = 0; index < count; index++) {
+    const kind = head.kind(index);
+    if (drops[kind] !== 1 && (names.length === 0 || !isNamed(head, index, kind, names))) continue;
+    if (from < index) lines += head.lines(from, index);
+    from = index + 1;
+  }
+  if (from < count) lines += head.lines(from, count);
+  return lines;
+}
+
+function isNamed(head: MessageHead, index: number, kind: number, names: readonly string[]): boolean {
+  return NOT_FOR_CONNECTION[kind] !== 1 && names.includes(head.name(index).toLowerCase());
+}
+
+/** The head sent to the server. */
+export function requestHead(request: Request, head: MessageHead, edits: RequestEdits): string {
+  let drops = edits.isTrusted ? REQUEST_DROPS_TRUSTED : REQUEST_DROPS;
+  if (edits.host !== undefined) {
+    drops = Uint8Array.from(drops);
+    drops[HeaderKind.host] = 1;
+  }
+  const host = edits.host === undefined ? '' : `Host: ${edits.host}\r\n`;
+  return (
+    `${request.method} ${edits.target} HTTP/1.1\r\n${host}${linesWithout(head, drops, edits.without)}` +
+    `${edits.additions}${requestFramingLines(request)}\r\n`
+  );
+}
+
+function requestFramingLines(request: Request): string {
+  if (request.upgrade !== undefined) return `Connection: Upgrade\r\nUpgrade: ${request.upgrade}\r\n`;
+  const te = request.acceptsTrailers ? 'Te: trailers\r\n' : '';
+  switch (request.framing.name) {
+    case 'length':
+      return `${te}Content-Length: ${String(request.framing.length)}\r\n`;
+    case 'chunked':
+      return `${te}Transfer-Encoding: chunked\r\n`;
+    case 'none':
+    case 'until-close':
+      // RFC 9110 §8.6: methods that usually carry content announce its absence.
+      return request.method === 'POST' || request.method === 'PUT' || request.method === 'PATCH'
+        ? `${te}Content-Length: 0\r\n`
+        : te;
+  }
+}
+
+/** A head for the client, and how its body has to be written. */
+export interface ResponseHead {
+  readonly text: string;
+  readonly coding: BodyCoding;
+}
+
+/** The head sent to the client. `close`: the connection ends with this response. */
+export function responseHead(
+  head: MessageHead,
+  framing: Framing,
+  request: Request,
+  close: boolean,
+): ResponseHead {
+  const { status } = head;
+  const isBodiless = request.method === 'HEAD' || status === 304;
+  const names = head.hasPersistence ? connectionNames(head) : NO_NAMES;
+  const lines = linesWithout(head, isBodiless ? RESPONSE_DROPS_BODILESS : RESPONSE_DROPS, names);
+  let coding: BodyCoding = 'plain';
+  let framingLine = '';
+  if (framing.name === 'length') framingLine = `Content-Length: ${String(framing.length)}\r\n`;
+  else if (framing.name === 'none') {
+    if (!isBodiless && status !== 204) framingLine = 'Content-Length: 0\r\n';
+  } else if (request.version < 11) coding = 'until-close';
+  else {
+    coding = 'chunked';
+    framingLine = 'Transfer-Encoding: chunked\r\n';
+  }
+  const date = head.indexOf(HeaderKind.date) < 0 ? `Date: ${httpDate()}\r\n` : '';
+  const persistence = persistenceLine(request, close || coding === 'until-close');
+  return {
+    text: `HTTP/1.1 ${String(status)}${head.reason()}\r\n${lines}${date}${framingLine}${persistence}\r\n`,
+    coding,
+  };
+}
+
+const NO_NAMES: readonly string[] = [];
+
+function persistenceLine(request: Request, close: boolean): string {
+  if (close) return 'Connection: close\r\n';
+  return request.version < 11 ? 'Connection: keep-alive\r\n' : '';
+}
+
+/** The names a response's Connection declares hop-by-hop, beside the ones that always are. */
+function connectionNames(head: MessageHead): readonly string[] {
+  let names: string[] | undefined;
+  for (let index = 0; index < head.count; index++) {
+    if (head.kind(index) !== HeaderKind.connection) continue;
+    for (const part of head.value(index).split(',')) {
+      const name = part.trim().toLowerCase();
+      if (name !== '' && name !== 'close' && name !== 'keep-alive') (names ??= []).push(name);
+    }
+  }
+  return names ?? NO_NAMES;
+}
+
+/** An interim response (1xx). */
+export function interimHead(head: MessageHead): string {
+  return `HTTP/1.1 ${String(head.status)}${head.reason()}\r\n${linesWithout(head, RESPONSE_DROPS, NO_NAMES)}\r\n`;
+}
+
+/** The 101 that opens a tunnel. */
+export function upgradeHead(head: MessageHead): string {
+  const upgrade = head.indexOf(HeaderKind.upgrade);
+  const value = upgrade < 0 ? '' : head.value(upgrade);
+  return (
+    `HTTP/1.1 101${head.reason()}\r\n${linesWithout(head, RESPONSE_DROPS, NO_NAMES)}` +
+    `Connection: Upgrade\r\nUpgrade: ${value}\r\n\r\n`
+  );
+}

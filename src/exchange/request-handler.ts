@@ -1,0 +1,44 @@
+// Where a request becomes an exchange: the entry point's routes are asked, and a request that none of them takes is answered here.
+
+import { ProxyError } from '../errors.ts';
+import { answerFor } from '../http1/answer.ts';
+import type { ClientConnection, RequestHandler } from '../http1/client-connection.ts';
+import type { MessageHead } from '../http1/head.ts';
+import type { Request } from '../http1/request.ts';
+import { Exchange } from './exchange.ts';
+import type { ExchangeContext } from './exchange.ts';
+import type { RouteFinder } from './route.ts';
+
+/** The answer to `OPTIONS *`, which asks about the proxy and not about anything behind it. Source: RFC 9110 §9.3.7. */
+const OPTIONS_ANSWER = { status: 200, body: '', headers: '' };
+
+/** Routes the requests of one entry point. */
+export class RoutingHandler implements RequestHandler {
+  readonly #routes: RouteFinder;
+  readonly #context: ExchangeContext;
+
+  constructor(routes: RouteFinder, context: ExchangeContext) {
+    this.#routes = routes;
+    this.#context = context;
+  }
+
+  onRequest(connection: ClientConnection, request: Request, head: MessageHead): void {
+    if (request.target === '*') {
+      connection.answer(OPTIONS_ANSWER);
+      return;
+    }
+    const route = this.#routes.find({
+      method: request.method,
+      host: request.host,
+      target: request.target,
+      isTls: connection.isTls,
+      remoteAddress: connection.remoteAddress,
+      headerValues: (name) => head.values(name),
+    });
+    if (route === undefined) {
+      connection.answer(answerFor(new ProxyError('JTP_ERR_ROUTER_NOT_FOUND').status ?? 404));
+      return;
+    }
+    new Exchange(connection, request, head, this.#context).start(route);
+  }
+}

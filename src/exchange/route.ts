@@ -1,0 +1,38 @@
+// What a matching router leads to: the middlewares to pass and the service that answers. Built once per router and worker.
+
+import type { BasicAuth } from '../middleware/basic-auth.ts';
+import type { LoadBalancer } from '../service/load-balancer.ts';
+import type { Target } from '../upstream/target.ts';
+
+/** Who answers. */
+export type Service =
+  | { readonly kind: 'loadBalancer'; readonly name: string; readonly balancer: LoadBalancer }
+  /** The controller, over its private socket. */
+  | { readonly kind: 'controller'; readonly name: string; readonly target: Target }
+  | { readonly kind: 'noop'; readonly name: string };
+
+/** One enabled router as a worker sees it. */
+export interface Route {
+  readonly name: string;
+  readonly chain: readonly BasicAuth[];
+  /** Undefined while the service is not there (yet): 503. */
+  service: Service | undefined;
+}
+
+/** Answers which route takes a request. */
+export interface RouteFinder {
+  /** Undefined: no router matches. Throws ProxyError JTP_ERR_HTTP_TARGET for a path that means nothing. */
+  find(request: RoutableRequest): Route | undefined;
+}
+
+/** What rules can ask about a request. */
+export interface RoutableRequest {
+  readonly method: string;
+  readonly host: string;
+  /** In origin form, as received. */
+  readonly target: string;
+  readonly isTls: boolean;
+  readonly remoteAddress: string;
+  /** All values of a header; the name in lower case. */
+  headerValues(name: string): readonly string[];
+}

@@ -1,0 +1,453 @@
+// A client's connection, HTTP/1.1: requests come in one after the other, each is handed to the handler, responses go out in the same order.
+//
+//   idle ──bytes──► head ──complete──► body ──end──► waiting ──response sent──► idle
+//                    │                   │ (no body: straight to waiting)        │
+//                    └─refused───────────┴──────────────► lingering ◄────────────┘ (the client or we asked to close)
+//                                                             └──FIN or time──► closed
+//
+// In `lingering` our side is closed and input is thrown away: destroying the socket with unread input would make TCP send a reset,
+// which can overtake the response.
+
+import type { Socket } from 'node:net';
+import { ProxyError } from '../errors.ts';
+import { answerFor, httpDate, statusLine } from './answer.ts';
+import type { Answer } from './answer.ts';
+import type { Deadlines, Timed } from './deadlines.ts';
+import type { MessageHead } from './head.ts';
+import { adoptSocket } from './owned-socket.ts';
+import type { SocketOwner } from './owned-socket.ts';
+import { NEED_MORE, returnParser, takeParser } from './parser.ts';
+import type { HttpParser, ParserLimits, Trailers } from './parser.ts';
+import { readRequest } from './request.ts';
+import type { Request } from './request.ts';
+import { ResponseWriter } from './response-writer.ts';
+
+/** Takes the requests of a connection. */
+export interface RequestHandler {
+  /** A head has arrived: answer it, or set `connection.exchange` and answer later. `head` is valid until the exchange ends. */
+  onRequest(connection: ClientConnection, request: Request, head: MessageHead): void;
+}
+
+/** What a request in flight wants to hear from its client's side. */
+export interface ClientSideOfExchange {
+  onRequestBody(chunk: Buffer, start: number, end: number): void;
+  onRequestEnd(trailers: Trailers): void;
+  /** All of one read has been delivered: what was held back to be sent in one piece should go now. */
+  onRequestFlush(): void;
+  /** The client takes more of the response. */
+  onClientDrain(): void;
+  /** The client is gone, or broke the protocol: nobody wants the response any more. */
+  onClientGone(error: ProxyError): void;
+}
+
+/** What all connections of one entry point share. */
+export interface ClientOptions {
+  readonly limits: ParserLimits;
+  readonly deadlines: Deadlines;
+  /** Time to receive a head, and the longest stall within a body; 0 = off. */
+  readonly readTimeoutMs: number;
+  /** The longest stall of a client that does not take its response; 0 = off. */
+  readonly writeTimeoutMs: number;
+  /** How long a connection may wait for its next request; 0 = off. */
+  readonly idleTimeoutMs: number;
+  /** Requests per connection; 0 = no limit. */
+  readonly keepAliveMaxRequests: number;
+  /** Age after which a connection is not kept alive; 0 = no limit. */
+  readonly keepAliveMaxTimeMs: number;
+  readonly handler: RequestHandler;
+  readonly isDraining: () => boolean;
+  /** An error that should not exist: the exchange ends, everything else goes on. */
+  readonly onFault: (error: unknown) => void;
+  readonly onClosed: (connection: ClientConnection) => void;
+}
+
+/** How long a refused or finished client may take to close its side. */
+const LINGER_MS = 5000;
+/** Unread input that is thrown away while lingering. */
+const LINGER_BYTES = 64 * 1024 * 1024;
+/** A rest of a request body that is read to keep the connection. */
+const DISCARD_BYTES = 256 * 1024;
+
+type State = 'idle' | 'head' | 'body' | 'waiting' | 'lingering' | 'closed' | 'passed';
+
+/** One downstream connection. */
+export class ClientConnection implements SocketOwner, Timed {
+  readonly socket: Socket;
+  readonly isTls: boolean;
+  /** The peer's address without zone or IPv4 mapping. */
+  readonly remoteAddress: string;
+  readonly writer: ResponseWriter;
+  deadline = 0;
+  exchange: ClientSideOfExchange | undefined;
+  /** For the exchange's own use from one request to the next. */
+  forwardedSuffix = '';
+  forwardedSuffixHost: string | undefined;
+  readonly #options: ClientOptions;
+  readonly #openedAt: number;
+  #state: State = 'idle';
+  #parser: HttpParser | undefined;
+  #request: Request | undefined;
+  #remaining = 0;
+  #requests = 0;
+  #isPaused = false;
+  #isProcessing = false;
+  #isDiscarding = false;
+  #discarded = 0;
+  /** Bytes that arrived and could not be used yet. */
+  #unread: Buffer | undefined;
+
+  constructor(socket: Socket, isTls: boolean, options: ClientOptions) {
+    this.socket = socket;
+    this.isTls = isTls;
+    this.remoteAddress = plainAddress(socket.remoteAddress ?? '');
+    this.#options = options;
+    this.#openedAt = options.deadlines.now;
+    this.writer = new ResponseWriter(socket);
+    this.deadline = this.#after(options.readTimeoutMs);
+    options.deadlines.add(this);
+    adoptSocket(socket, this);
+  }
+
+  /** The request that is being answered. */
+  get request(): Request | undefined {
+    return this.#request;
+  }
+
+  /** Nothing in flight: it can be closed without anybody noticing. */
+  get isIdle(): boolean {
+    return this.#state === 'idle';
+  }
+
+  /** Whether the connection ends with the current response. */
+  get willClose(): boolean {
+    const request = this.#request;
+    if (request === undefined || !request.keepAlive || request.upgrade !== undefined) return true;
+    const { keepAliveMaxRequests, keepAliveMaxTimeMs, deadlines, isDraining } = this.#options;
+    if (keepAliveMaxRequests > 0 && this.#requests >= keepAliveMaxRequests) return true;
+    if (keepAliveMaxTimeMs > 0 && deadlines.now - this.#openedAt > keepAliveMaxTimeMs) return true;
+    return isDraining();
+  }
+
+  // Reading.
+
+  onData(chunk: Buffer): void {
+    if (this.#unread !== undefined) {
+      this.#unread = Buffer.concat([this.#unread, chunk]);
+      return;
+    }
+    this.#process(chunk);
+  }
+
+  /** Stops the request's body; what has been read already is kept. */
+  pauseBody(): void {
+    this.#isPaused = true;
+    this.socket.pause();
+  }
+
+  resumeBody(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#continue();
+  }
+
+  /** Goes on with bytes that were put aside, then with the socket. */
+  #continue(): void {
+    if (this.#isProcessing) return;
+    const unread = this.#unread;
+    this.#unread = undefined;
+    if (unread !== undefined) this.#process(unread);
+    else this.#resumeSocket();
+  }
+
+  #process(chunk: Buffer): void {
+    this.#isProcessing = true;
+    let at = 0;
+    try {
+      while (at < chunk.length) {
+        if (this.#isPaused || this.#state === 'waiting') {
+          // A pipelined request waits for its turn, and TCP makes its sender wait too.
+          this.#unread = at === 0 ? chunk : chunk.subarray(at);
+          this.socket.pause();
+          break;
+        }
+        at = this.#step(chunk, at);
+      }
+    } catch (error) {
+      this.#isProcessing = false;
+      this.#refuse(error);
+      return;
+    }
+    this.#isProcessing = false;
+    this.exchange?.onRequestFlush();
+    if (this.#unread === undefined && !this.#isPaused && this.socket.isPaused()) this.#resumeSocket();
+  }
+
+  #resumeSocket(): void {
+    if (this.#state !== 'passed' && !this.socket.destroyed) this.socket.resume();
+  }
+
+  #step(chunk: Buffer, at: number): number {
+    switch (this.#state) {
+      case 'idle':
+        this.#state = 'head';
+        this.#parser ??= takeParser('request', this.#options.limits);
+        this.deadline = this.#after(this.#options.readTimeoutMs);
+        return at;
+      case 'head':
+        return this.#readHead(chunk, at);
+      case 'body':
+        return this.#readBody(chunk, at);
+      case 'lingering':
+        this.#discarded += chunk.length - at;
+        if (this.#discarded > LINGER_BYTES) this.destroy();
+        return chunk.length;
+      case 'waiting':
+      case 'closed':
+      case 'passed':
+        return chunk.length;
+    }
+  }
+
+  #readHead(chunk: Buffer, at: number): number {
+    const parser = this.#parser;
+    if (parser === undefined) return chunk.length;
+    const end = parser.readHead(chunk, at);
+    if (end === NEED_MORE) return chunk.length;
+    const request = readRequest(parser.head);
+    this.#request = request;
+    this.#requests++;
+    this.deadline = 0;
+    if (request.framing.name === 'none') {
+      this.#state = 'waiting';
+    } else {
+      this.#state = 'body';
+      this.#remaining = request.framing.name === 'length' ? request.framing.length : 0;
+      this.deadline = this.#after(this.#options.readTimeoutMs);
+    }
+    this.#options.handler.onRequest(this, request, parser.head);
+    // The handler may have answered on the spot; otherwise it hears that there is no body.
+    if (this.#state === 'waiting') this.exchange?.onRequestEnd([]);
+    return end;
+  }
+
+  #readBody(chunk: Buffer, at: number): number {
+    this.deadline = this.#after(this.#options.readTimeoutMs);
+    if (this.#request?.framing.name === 'length') {
+      const end = Math.min(chunk.length, at + this.#remaining);
+      this.#remaining -= end - at;
+      this.#deliver(chunk, at, end);
+      if (this.#remaining === 0) this.#endBody([]);
+      return end;
+    }
+    const parser = this.#parser;
+    if (parser === undefined) return chunk.length;
+    const end = parser.readChunks(chunk, at);
+    const { pieces } = parser;
+    for (let index = 0; index < pieces.length; index += 2)
+      this.#deliver(chunk, pieces[index] ?? 0, pieces[index + 1] ?? 0);
+    if (end === NEED_MORE) return chunk.length;
+    this.#endBody(parser.trailers);
+    return end;
+  }
+
+  #deliver(chunk: Buffer, start: number, end: number): void {
+    if (start === end) return;
+    if (!this.#isDiscarding) {
+      this.exchange?.onRequestBody(chunk, start, end);
+      return;
+    }
+    this.#discarded += end - start;
+    if (this.#discarded > DISCARD_BYTES) this.#linger();
+  }
+
+  #endBody(trailers: Trailers): void {
+    if (this.#state !== 'body') return;
+    this.deadline = 0;
+    if (this.#isDiscarding) {
+      this.#nextRequest();
+      return;
+    }
+    this.#state = 'waiting';
+    this.exchange?.onRequestEnd(trailers);
+  }
+
+  // Answering.
+
+  /** Sends a response of our own, if none has begun, and ends the exchange. */
+  answer(answer: Answer): void {
+    if (this.#state === 'closed' || this.#state === 'passed') return;
+    if (this.writer.hasBegun) {
+      // Half a response cannot be taken back; a cut connection at least tells the client that it is incomplete.
+      this.destroy();
+      return;
+    }
+    const close = this.willClose || this.#abandonsBody();
+    const isHead = this.#request?.method === 'HEAD';
+    this.writer.begin(
+      `${statusLine(answer.status)}${answer.headers}Content-Length: ${String(answer.body.length)}\r\n` +
+        `Date: ${httpDate()}\r\n${close ? 'Connection: close\r\n' : ''}\r\n${isHead ? '' : answer.body}`,
+      'plain',
+    );
+    this.finishResponse([]);
+  }
+
+  /** The last byte of the response has been written. */
+  finishResponse(trailers: Trailers): void {
+    this.writer.end(trailers);
+    this.exchange = undefined;
+    const close = this.willClose || this.writer.closes;
+    if (this.#state === 'waiting') {
+      if (close) this.#linger();
+      else this.#nextRequest();
+      return;
+    }
+    if (close || this.#state !== 'body') {
+      this.#linger();
+      return;
+    }
+    // The answer came before the end of the request: read a short rest, or else give the connection up.
+    if (this.#abandonsBody()) {
+      this.#linger();
+      return;
+    }
+    this.#isDiscarding = true;
+    this.resumeBody();
+  }
+
+  #abandonsBody(): boolean {
+    return (
+      this.#state === 'body' && this.#request?.framing.name === 'length' && this.#remaining > DISCARD_BYTES
+    );
+  }
+
+  #nextRequest(): void {
+    this.#request = undefined;
+    this.#isDiscarding = false;
+    this.#discarded = 0;
+    this.#state = 'idle';
+    this.writer.reset();
+    this.deadline = this.#after(this.#options.idleTimeoutMs);
+    if (this.#parser !== undefined) {
+      // Inside #process the parser may be about to be needed again; it is reset by `takeParser` in any case.
+      returnParser('request', this.#parser);
+      this.#parser = undefined;
+    }
+    this.#isPaused = false;
+    if (this.#options.isDraining() && this.#unread === undefined && !this.#isProcessing) this.#linger();
+    else if (this.#unread !== undefined || this.socket.isPaused()) this.#continue();
+  }
+
+  /** A request that cannot be understood: its framing is unknown, so nothing after it can be either. */
+  #refuse(thrown: unknown): void {
+    if (!(thrown instanceof ProxyError)) this.#options.onFault(thrown);
+    const error =
+      thrown instanceof ProxyError
+        ? thrown
+        : new ProxyError('JTP_ERR_HTTP_PARSE', { cause: thrown, status: 500 });
+    const { exchange } = this;
+    this.exchange = undefined;
+    this.#request = undefined;
+    exchange?.onClientGone(error);
+    if (this.#state === 'closed' || this.#state === 'passed') return;
+    this.answer(answerFor(error.status ?? 400));
+  }
+
+  // Ending.
+
+  onEnd(): void {
+    const { exchange } = this;
+    if (exchange === undefined) {
+      // What has been written is still sent; the socket closes by itself after that.
+      this.#linger();
+      return;
+    }
+    this.exchange = undefined;
+    exchange.onClientGone(new ProxyError('JTP_ERR_HTTP_CLIENT_GONE'));
+    this.destroy();
+  }
+
+  onError(): void {
+    // A reset or a time-out of the peer; `onClose` follows and does the work.
+  }
+
+  onClose(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    const { exchange } = this;
+    this.#release();
+    exchange?.onClientGone(new ProxyError('JTP_ERR_HTTP_CLIENT_GONE'));
+  }
+
+  onDrain(): void {
+    this.deadline = 0;
+    this.exchange?.onClientDrain();
+  }
+
+  /** The client does not take its response: it has `writeTimeoutMs` to go on. */
+  awaitDrain(): void {
+    this.deadline = this.#after(this.#options.writeTimeoutMs);
+  }
+
+  onDeadline(): void {
+    if (this.#state === 'head' && this.#parser?.hasPartialHead === true) {
+      this.#refuse(new ProxyError('JTP_ERR_HTTP_HEADER_TIMEOUT'));
+      return;
+    }
+    if (this.#state === 'body' && !this.#isPaused && !this.writer.hasBegun) {
+      this.#refuse(new ProxyError('JTP_ERR_HTTP_BODY_TIMEOUT'));
+      return;
+    }
+    // A request body that we ourselves hold back does not count against the client.
+    if (this.#state === 'body' && this.#isPaused && this.socket.writableLength === 0) return;
+    this.destroy();
+  }
+
+  /** Closes the connection now if it is idle, else after the current response. */
+  drain(): void {
+    if (this.#state === 'idle') this.#linger();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+    this.onClose();
+  }
+
+  /** Hands the socket to a tunnel. Returns bytes that the client sent ahead; the caller becomes the socket's owner. */
+  pass(): Buffer | undefined {
+    const unread = this.#unread;
+    this.#state = 'passed';
+    this.#release();
+    return unread;
+  }
+
+  #linger(): void {
+    if (this.#state === 'lingering' || this.#state === 'closed') return;
+    this.#state = 'lingering';
+    this.#unread = undefined;
+    this.#isPaused = false;
+    this.deadline = this.#options.deadlines.now + LINGER_MS;
+    this.socket.end();
+    this.socket.resume();
+  }
+
+  #release(): void {
+    this.exchange = undefined;
+    this.#unread = undefined;
+    this.deadline = 0;
+    this.#options.deadlines.delete(this);
+    if (this.#parser !== undefined) returnParser('request', this.#parser);
+    this.#parser = undefined;
+    this.#options.onClosed(this);
+  }
+
+  #after(milliseconds: number): number {
+    return milliseconds === 0 ? 0 : this.#options.deadlines.now + milliseconds;
+  }
+}
+
+/** `::ffff:10.0.0.1` is `10.0.0.1`; a zone (`fe80::1%eth0`) means nothing elsewhere. */
+function plainAddress(address: string): string {
+  const zone = address.indexOf('%');
+  const plain = zone < 0 ? address : address.slice(0, zone);
+  return plain.startsWith('::ffff:') && plain.includes('.') ? plain.slice('::ffff:'.length) : plain;
+}

@@ -1,0 +1,80 @@
+// One owner per socket. The five listeners are attached once and forward to whoever owns the socket at the moment, so passing a socket
+// on (from a client connection to a tunnel, say) is one assignment and can leave no listener behind.
+
+import type { Socket } from 'node:net';
+
+/** Whoever reads from and writes to a socket. */
+export interface SocketOwner {
+  onData(chunk: Buffer): void;
+  /** The write buffer is empty again after a `write` that returned false. */
+  onDrain(): void;
+  /** The peer has sent its FIN. */
+  onEnd(): void;
+  /** `onClose` follows. */
+  onError(error: Error): void;
+  onClose(): void;
+  /** Outgoing sockets only: the connection (for TLS: the handshake) is complete. */
+  onConnect?(): void;
+}
+
+const OWNER = Symbol('owner');
+type OwnedSocket = Socket & { [OWNER]?: SocketOwner };
+
+function socketOnData(this: OwnedSocket, chunk: Buffer): void {
+  this[OWNER]?.onData(chunk);
+}
+function socketOnDrain(this: OwnedSocket): void {
+  this[OWNER]?.onDrain();
+}
+function socketOnEnd(this: OwnedSocket): void {
+  this[OWNER]?.onEnd();
+}
+function socketOnError(this: OwnedSocket, error: Error): void {
+  this[OWNER]?.onError(error);
+}
+function socketOnClose(this: OwnedSocket): void {
+  const owner = this[OWNER];
+  delete this[OWNER];
+  owner?.onClose();
+}
+function socketOnConnect(this: OwnedSocket): void {
+  this[OWNER]?.onConnect?.();
+}
+
+/** Makes `owner` the first owner of a socket; reading starts at once. */
+export function adoptSocket(socket: Socket, owner: SocketOwner): void {
+  const owned: OwnedSocket = socket;
+  owned[OWNER] = owner;
+  socket.on('data', socketOnData);
+  socket.on('drain', socketOnDrain);
+  socket.on('end', socketOnEnd);
+  socket.on('error', socketOnError);
+  socket.on('close', socketOnClose);
+}
+
+/** The same for an outgoing socket; `event` is `connect` or, for TLS, `secureConnect`. */
+export function adoptOutgoingSocket(
+  socket: Socket,
+  owner: SocketOwner,
+  event: 'connect' | 'secureConnect',
+): void {
+  adoptSocket(socket, owner);
+  socket.once(event, socketOnConnect);
+}
+
+/** From now on `owner` hears of everything; the former owner hears of nothing more. */
+export function passSocket(socket: Socket, owner: SocketOwner): void {
+  const owned: OwnedSocket = socket;
+  owned[OWNER] = owner;
+}
+
+/** Takes all listeners off, for a socket that goes to another kind of reader (TLS). */
+export function releaseSocket(socket: Socket): void {
+  const owned: OwnedSocket = socket;
+  delete owned[OWNER];
+  socket.off('data', socketOnData);
+  socket.off('drain', socketOnDrain);
+  socket.off('end', socketOnEnd);
+  socket.off('error', socketOnError);
+  socket.off('close', socketOnClose);
+}

@@ -1,0 +1,144 @@
+// What a request head means once it has been parsed: everything that decides where the request goes and how its body ends. Whatever is
+// ambiguous is refused here, after llhttp has refused what is malformed.
+
+import { ProxyError } from '../errors.ts';
+import { requestFraming } from './framing.ts';
+import type { Framing } from './framing.ts';
+import type { MessageHead } from './head.ts';
+import { HeaderKind } from './header-kind.ts';
+
+/** One request, without its body. */
+export interface Request {
+  readonly method: string;
+  /** In origin form, or `*`; one character per byte. */
+  readonly target: string;
+  /** As in Host, or from an absolute-form target, which wins (RFC 9112 §3.2.2); empty when an HTTP/1.0 client sent none. */
+  readonly host: string;
+  /** The Host line must be written anew: absent, or overruled by the target. */
+  readonly replacesHost: boolean;
+  /** 10 or 11. */
+  readonly version: number;
+  readonly framing: Framing;
+  readonly keepAlive: boolean;
+  /** The protocol asked for by an upgrade that may be attempted. */
+  readonly upgrade: string | undefined;
+  /** Lower-case names that Connection declares hop-by-hop, beside the ones that always are. */
+  readonly hopByHop: readonly string[] | undefined;
+  /** `TE: trailers` was sent. */
+  readonly acceptsTrailers: boolean;
+}
+
+const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?$/;
+const ABSOLUTE_FORM = /^https?:\/\/([^/?#@]*)([^]*)$/i;
+
+interface ConnectionOptions {
+  close: boolean;
+  keepAlive: boolean;
+  upgrade: boolean;
+  others: string[] | undefined;
+}
+
+/** Reads the meaning off a complete head; throws ProxyError (400, 501, 505) when there is any doubt. */
+export function readRequest(head: MessageHead): Request {
+  const { method, version } = head;
+  if (version !== 11 && version !== 10) throw new ProxyError('JTP_ERR_HTTP_VERSION');
+  if (method === 'CONNECT' || method === 'PRI' || method === 'SOURCE')
+    throw new ProxyError('JTP_ERR_HTTP_METHOD');
+  const framing = requestFraming(head);
+  const headers = readHeaders(head);
+  const { connection } = headers;
+  let target = head.target();
+  let host = headers.host;
+  let replacesHost = host === undefined;
+  if (!target.startsWith('/') && !(target === '*' && method === 'OPTIONS')) {
+    const parts = ABSOLUTE_FORM.exec(target);
+    if (parts === null || parts[1] === '') throw new ProxyError('JTP_ERR_HTTP_TARGET');
+    replacesHost = true;
+    host = parts[1];
+    target = parts[2] ?? '';
+    if (!target.startsWith('/')) target = `/${target}`;
+  }
+  if (host === undefined) {
+    if (version === 11)
+      throw new ProxyError('JTP_ERR_HTTP_HOST', { message: 'a request needs a Host header' });
+    host = '';
+  }
+  if (!HOST.test(host))
+    throw new ProxyError('JTP_ERR_HTTP_HOST', { message: 'the Host header is not valid' });
+  return {
+    method,
+    target,
+    host,
+    replacesHost,
+    version,
+    framing,
+    keepAlive: version === 11 ? !connection.close : connection.keepAlive && !connection.close,
+    upgrade: upgradeOf(headers, framing, version),
+    hopByHop: connection.others,
+    acceptsTrailers: headers.acceptsTrailers,
+  };
+}
+
+interface HeaderFacts {
+  host: string | undefined;
+  upgrade: string | undefined;
+  acceptsTrailers: boolean;
+  connection: ConnectionOptions;
+}
+
+const NO_OPTIONS: ConnectionOptions = { close: false, keepAlive: false, upgrade: false, others: undefined };
+
+function readHeaders(head: MessageHead): HeaderFacts {
+  const facts: HeaderFacts = {
+    host: undefined,
+    upgrade: undefined,
+    acceptsTrailers: false,
+    connection: NO_OPTIONS,
+  };
+  for (let index = 0; index < head.count; index++) {
+    switch (head.kind(index)) {
+      case HeaderKind.host:
+        if (facts.host !== undefined)
+          throw new ProxyError('JTP_ERR_HTTP_HOST', { message: 'the request has several Host headers' });
+        facts.host = head.value(index);
+        break;
+      case HeaderKind.connection:
+        facts.connection = readConnection(head.value(index), facts.connection);
+        break;
+      case HeaderKind.upgrade:
+        facts.upgrade = facts.upgrade === undefined ? head.value(index) : '';
+        break;
+      case HeaderKind.te:
+        facts.acceptsTrailers ||= /(?:^|[,\s])trailers(?:[\s,;]|$)/i.test(head.value(index));
+        break;
+      default:
+        break;
+    }
+  }
+  return facts;
+}
+
+/** RFC 9110 §7.6.1. */
+function readConnection(value: string, before: ConnectionOptions): ConnectionOptions {
+  if (value === 'keep-alive' && before === NO_OPTIONS) return KEEP_ALIVE_ONLY;
+  const options = { ...before };
+  for (const part of value.split(',')) {
+    const token = part.trim().toLowerCase();
+    if (token === 'close') options.close = true;
+    else if (token === 'keep-alive') options.keepAlive = true;
+    else if (token === 'upgrade') options.upgrade = true;
+    else if (token !== '') options.others = [...(options.others ?? []), token];
+  }
+  return options;
+}
+
+const KEEP_ALIVE_ONLY: ConnectionOptions = { ...NO_OPTIONS, keepAlive: true };
+
+/** Ignoring an Upgrade is always allowed (RFC 9110 §7.8): done with a body under way, in HTTP/1.0, and for cleartext HTTP/2. */
+function upgradeOf(headers: HeaderFacts, framing: Framing, version: number): string | undefined {
+  const { upgrade } = headers;
+  if (upgrade === undefined || !headers.connection.upgrade) return undefined;
+  if (version < 11 || framing.name !== 'none') return undefined;
+  if (!/^[A-Za-z0-9!#$%&'*+.^_`|~/-]+$/.test(upgrade) || /^h2c?$/i.test(upgrade)) return undefined;
+  return upgrade;
+}

@@ -1,0 +1,49 @@
+// One Target per server URL in a worker: services that name the same server share its connections, and a service that is changed keeps
+// them.
+
+import { parseTargetUrl, Target } from './target.ts';
+import type { UpstreamContext } from './target.ts';
+
+/** All targets of a worker. */
+export class TargetRegistry {
+  readonly #targets = new Map<string, Target>();
+  readonly #context: UpstreamContext;
+
+  constructor(context: UpstreamContext) {
+    this.#context = context;
+  }
+
+  get size(): number {
+    return this.#targets.size;
+  }
+
+  /** The target of a server URL; throws ProxyError JTP_ERR_ROUTE_INVALID. It is kept once it has been retained. */
+  get(url: string): Target {
+    const address = parseTargetUrl(url);
+    const { scheme, connect, path } = address;
+    const place = 'path' in connect ? connect.path : `${connect.host}:${String(connect.port)}`;
+    const key = `${scheme} ${place} ${path}`;
+    let target = this.#targets.get(key);
+    if (target === undefined) {
+      target = new Target(address, this.#context, key);
+      this.#targets.set(key, target);
+    }
+    return target;
+  }
+
+  retain(target: Target): void {
+    target.references++;
+  }
+
+  /** Without a service that names it, a target has no use for idle connections. */
+  release(target: Target): void {
+    target.references--;
+    if (target.references > 0) return;
+    this.#targets.delete(target.key);
+    target.close();
+  }
+
+  close(): void {
+    for (const target of this.#targets.values()) target.close();
+  }
+}

@@ -1,0 +1,162 @@
+// The composition root of the data plane: one per worker. It is told what to serve by `apply` and knows nothing of files or providers.
+
+import { readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import type { EntryPointConfiguration, StaticConfiguration } from '../config/static.ts';
+import { EntryPoint } from '../entrypoint/entry-point.ts';
+import type { ForwardedPolicy } from '../exchange/forwarded.ts';
+import { RoutingHandler } from '../exchange/request-handler.ts';
+import { Deadlines } from '../http1/deadlines.ts';
+import type { Logger } from '../log.ts';
+import type { TableChange } from '../runtime/table-change.ts';
+import { CertificateStore } from '../tls/certificate-store.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import { TargetRegistry } from '../upstream/target-registry.ts';
+import { Target } from '../upstream/target.ts';
+import type { TransportOptions } from '../upstream/target.ts';
+import { WorkerTable } from './table.ts';
+
+/** Limits of what a server may send in a head. */
+const RESPONSE_LIMITS = { maxHeadBytes: 1024 * 1024, maxHeaders: 1000, maxTargetBytes: 0 };
+
+/** What a worker is started with. */
+export interface DataPlaneOptions {
+  readonly static: StaticConfiguration;
+  /** Unix socket on which the controller answers for `api@internal` and its like. */
+  readonly apiSocket: string;
+  readonly log: Logger;
+  readonly workerId: number;
+}
+
+/** Entry points, routing tables and connections of one worker. */
+export class DataPlane {
+  readonly #deadlines = new Deadlines();
+  readonly #certificates = new CertificateStore();
+  readonly #tunnels = new Set<Tunnel>();
+  readonly #targets: TargetRegistry;
+  readonly #controller: Target;
+  readonly #table: WorkerTable;
+  readonly #entryPoints: readonly EntryPoint[];
+
+  constructor(options: DataPlaneOptions) {
+    const { static: configuration, log } = options;
+    const context = {
+      deadlines: this.#deadlines,
+      limits: RESPONSE_LIMITS,
+      transport: transportOptions(configuration),
+    };
+    this.#targets = new TargetRegistry(context);
+    this.#controller = new Target(
+      { scheme: 'http', connect: { path: options.apiSocket }, hostHeader: 'localhost', path: '' },
+      context,
+      'controller',
+    );
+    this.#controller.references = 1;
+    this.#table = new WorkerTable({
+      entryPoints: configuration.entryPoints.keys(),
+      targets: this.#targets,
+      controller: this.#controller,
+      log,
+    });
+    this.#entryPoints = [...configuration.entryPoints.values()].map(
+      (entryPoint) =>
+        new EntryPoint({
+          configuration: entryPoint,
+          certificates: this.#certificates,
+          deadlines: this.#deadlines,
+          log,
+          handler: new RoutingHandler(this.#table.finder(entryPoint.name), {
+            log,
+            deadlines: this.#deadlines,
+            tunnels: this.#tunnels,
+            forwarded: forwardedPolicy(entryPoint),
+          }),
+        }),
+    );
+  }
+
+  /** Synchronous: when it returns, the next request sees the change. */
+  apply(change: TableChange): void {
+    if (change.tls !== undefined) this.#certificates.update(change.tls);
+    this.#table.apply(change);
+  }
+
+  /** Opens every entry point; rejects with JTP_ERR_ENTRYPOINT_LISTEN when one cannot be opened, with none left open. */
+  async listen(): Promise<void> {
+    try {
+      for (const entryPoint of this.#entryPoints) await entryPoint.listen();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Where each entry point listens. */
+  addresses(): ReadonlyMap<string, AddressInfo> {
+    const addresses = new Map<string, AddressInfo>();
+    for (const entryPoint of this.#entryPoints)
+      if (entryPoint.address !== undefined) addresses.set(entryPoint.name, entryPoint.address);
+    return addresses;
+  }
+
+  /** What is open at the moment. */
+  counts(): { readonly connections: number; readonly tunnels: number; readonly routers: number } {
+    return {
+      connections: this.#entryPoints.reduce((sum, { connectionCount }) => sum + connectionCount, 0),
+      tunnels: this.#tunnels.size,
+      routers: this.#table.size,
+    };
+  }
+
+  /** Stops accepting, lets requests finish for up to `graceMs`, then cuts what is left, tunnels included. */
+  async drain(graceMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const graceEnd = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
+    const finished = Promise.all(this.#entryPoints.map((entryPoint) => entryPoint.drain()));
+    await Promise.race([finished, graceEnd]);
+    clearTimeout(timer);
+    this.close();
+  }
+
+  /** Cuts everything at once. */
+  close(): void {
+    for (const entryPoint of this.#entryPoints) entryPoint.close();
+    for (const tunnel of this.#tunnels) tunnel.destroy();
+    this.#targets.close();
+    this.#controller.close();
+    this.#deadlines.close();
+  }
+}
+
+function transportOptions({ serversTransport }: StaticConfiguration): TransportOptions {
+  return {
+    insecureSkipVerify: serversTransport.insecureSkipVerify,
+    rootCAs: serversTransport.rootCAs.map((pathOrPem) =>
+      pathOrPem.includes('-----BEGIN') ? pathOrPem : readFileSync(pathOrPem, 'utf8'),
+    ),
+    maxIdleConnsPerHost: serversTransport.maxIdleConnsPerHost,
+    ...serversTransport.forwardingTimeouts,
+  };
+}
+
+/** Source: Traefik documentation, forwardedHeaders: `insecure` trusts everybody, `trustedIPs` these addresses and networks. */
+function forwardedPolicy({ forwardedHeaders }: EntryPointConfiguration): ForwardedPolicy {
+  const { insecure, trustedIPs, connection, notAppendXForwardedFor } = forwardedHeaders;
+  const networks = new BlockList();
+  for (const entry of trustedIPs) {
+    const [address = '', bits] = entry.split('/');
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+    if (bits === undefined) networks.addAddress(address, family);
+    else networks.addSubnet(address, Number(bits), family);
+  }
+  const isTrusted = (address: string): boolean =>
+    isIP(address) !== 0 && networks.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  return {
+    isTrusted: insecure ? () => true : trustedIPs.length === 0 ? () => false : isTrusted,
+    keptConnectionNames: new Set(connection.map((name) => name.toLowerCase())),
+    appendsForwardedFor: !notAppendXForwardedFor,
+  };
+}

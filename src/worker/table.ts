@@ -1,0 +1,221 @@
+// The routing tables of one worker, one for plaintext and one for TLS per entry point, kept up to date by the controller's changes. What a
+// change does not name stays as it is, down to the pooled connections.
+
+import type { Route, RoutableRequest, RouteFinder, Service } from '../exchange/route.ts';
+import { ProxyError, errorText } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { createBasicAuth } from '../middleware/basic-auth.ts';
+import type { BasicAuth } from '../middleware/basic-auth.ts';
+import { canonicalPath } from '../router/canonical-path.ts';
+import { RoutingTable } from '../router/routing-table.ts';
+import type { RoutingRequest } from '../router/routing-table.ts';
+import { parseRule } from '../router/rule.ts';
+import type { MiddlewareSpec, RouterSpec, ServiceSpec, TableChange } from '../runtime/table-change.ts';
+import { LoadBalancer } from '../service/load-balancer.ts';
+import type { Target } from '../upstream/target.ts';
+import type { TargetRegistry } from '../upstream/target-registry.ts';
+
+interface EntryPointTables {
+  readonly plain: RoutingTable<Route>;
+  readonly tls: RoutingTable<Route>;
+}
+
+interface KnownRouter {
+  readonly spec: RouterSpec;
+  readonly text: string;
+  readonly route: Route;
+}
+
+interface KnownService {
+  readonly text: string;
+  readonly service: Service;
+  readonly targets: readonly Target[];
+}
+
+/** Names → routers and services, and the tables built from them. */
+export class WorkerTable {
+  readonly #tables = new Map<string, EntryPointTables>();
+  readonly #routers = new Map<string, KnownRouter>();
+  readonly #services = new Map<string, KnownService>();
+  /** Routers by the service they name, for a service that comes, goes or changes. */
+  readonly #routesOfService = new Map<string, Set<Route>>();
+  readonly #middlewares = new Map<
+    string,
+    { readonly text: string; readonly auth: BasicAuth; users: number }
+  >();
+  readonly #targets: TargetRegistry;
+  readonly #controller: Target;
+  readonly #log: Logger;
+
+  constructor(options: {
+    readonly entryPoints: Iterable<string>;
+    readonly targets: TargetRegistry;
+    readonly controller: Target;
+    readonly log: Logger;
+  }) {
+    this.#targets = options.targets;
+    this.#controller = options.controller;
+    this.#log = options.log;
+    for (const name of options.entryPoints)
+      this.#tables.set(name, { plain: new RoutingTable(), tls: new RoutingTable() });
+  }
+
+  get size(): number {
+    return this.#routers.size;
+  }
+
+  /** The routes of one entry point. */
+  finder(entryPoint: string): RouteFinder {
+    const tables = this.#tables.get(entryPoint);
+    if (tables === undefined) throw new Error(`no entry point ${entryPoint}`);
+    return { find: (request) => findRoute(tables, request) };
+  }
+
+  /** Synchronous: the next request sees all of the change. */
+  apply(change: TableChange): void {
+    for (const spec of change.services) this.#setService(spec);
+    for (const spec of change.routers) this.#setRouter(spec);
+    const removedRouters = change.full
+      ? missing(this.#routers.keys(), change.routers)
+      : change.removedRouters;
+    for (const name of removedRouters) this.#removeRouter(name);
+    const removedServices = change.full
+      ? missing(this.#services.keys(), change.services)
+      : change.removedServices;
+    for (const name of removedServices) this.#removeService(name);
+  }
+
+  #setService(spec: ServiceSpec): void {
+    const text = JSON.stringify(spec);
+    const known = this.#services.get(spec.name);
+    if (known?.text === text) return;
+    const targets: Target[] = [];
+    const service = this.#buildService(spec, targets);
+    for (const target of targets) this.#targets.retain(target);
+    this.#services.set(spec.name, { text, service, targets });
+    for (const route of this.#routesOfService.get(spec.name) ?? []) route.service = service;
+    for (const target of known?.targets ?? []) this.#targets.release(target);
+  }
+
+  #buildService(spec: ServiceSpec, targets: Target[]): Service {
+    switch (spec.kind) {
+      case 'noop':
+        return { kind: 'noop', name: spec.name };
+      case 'controller':
+        return { kind: 'controller', name: spec.name, target: this.#controller };
+      case 'loadBalancer': {
+        const servers = spec.servers.map(({ url, weight, preservePath }) => {
+          const target = this.#targets.get(url);
+          targets.push(target);
+          return { target, weight, preservePath };
+        });
+        return {
+          kind: 'loadBalancer',
+          name: spec.name,
+          balancer: new LoadBalancer(servers, spec.passHostHeader),
+        };
+      }
+    }
+  }
+
+  #removeService(name: string): void {
+    const known = this.#services.get(name);
+    if (known === undefined) return;
+    this.#services.delete(name);
+    for (const route of this.#routesOfService.get(name) ?? []) route.service = undefined;
+    for (const target of known.targets) this.#targets.release(target);
+  }
+
+  #setRouter(spec: RouterSpec): void {
+    const text = JSON.stringify(spec);
+    const known = this.#routers.get(spec.name);
+    if (known?.text === text) return;
+    const rule = parseRule(spec.rule);
+    const chain = spec.middlewares.map((middleware) => this.#middleware(middleware));
+    const route: Route = {
+      name: spec.name,
+      chain,
+      service: this.#services.get(spec.service)?.service,
+    };
+    if (known !== undefined) this.#unlink(known);
+    for (const name of spec.entryPoints) {
+      const tables = this.#tables.get(name);
+      if (tables === undefined) continue;
+      (spec.tls ? tables.tls : tables.plain).set(spec.name, {
+        rule,
+        priority: spec.priority,
+        value: route,
+      });
+    }
+    this.#routers.set(spec.name, { spec, text, route });
+    let routes = this.#routesOfService.get(spec.service);
+    if (routes === undefined) {
+      routes = new Set();
+      this.#routesOfService.set(spec.service, routes);
+    }
+    routes.add(route);
+  }
+
+  #removeRouter(name: string): void {
+    const known = this.#routers.get(name);
+    if (known === undefined) return;
+    this.#routers.delete(name);
+    this.#unlink(known);
+  }
+
+  /** Takes a router out of every table; what else it held is given back. */
+  #unlink({ spec, route }: KnownRouter): void {
+    for (const name of spec.entryPoints) {
+      const tables = this.#tables.get(name);
+      (spec.tls ? tables?.tls : tables?.plain)?.delete(spec.name);
+    }
+    const routes = this.#routesOfService.get(spec.service);
+    routes?.delete(route);
+    if (routes?.size === 0) this.#routesOfService.delete(spec.service);
+    for (const middleware of spec.middlewares) {
+      const known = this.#middlewares.get(middleware.name);
+      if (known === undefined) continue;
+      known.users--;
+      if (known.users === 0) this.#middlewares.delete(middleware.name);
+    }
+  }
+
+  /** Routers that name the same middleware share it, and with it the passwords that have been verified. */
+  #middleware(spec: MiddlewareSpec): BasicAuth {
+    const text = JSON.stringify(spec);
+    const known = this.#middlewares.get(spec.name);
+    if (known?.text === text) {
+      known.users++;
+      return known.auth;
+    }
+    const auth = createBasicAuth(spec.options);
+    this.#middlewares.set(spec.name, { text, auth, users: (known?.users ?? 0) + 1 });
+    return auth;
+  }
+
+  /** Says which element of a change a worker could not build; the controller checks everything before, so this is a mistake of ours. */
+  logFault(error: unknown): void {
+    this.#log.error({ err: error, reason: errorText(error) }, 'a change of the routing table failed');
+  }
+}
+
+function missing(known: Iterable<string>, present: readonly { readonly name: string }[]): string[] {
+  const names = new Set(present.map(({ name }) => name));
+  return [...known].filter((name) => !names.has(name));
+}
+
+function findRoute(tables: EntryPointTables, request: RoutableRequest): Route | undefined {
+  const { target } = request;
+  const mark = target.indexOf('?');
+  const path = canonicalPath(mark < 0 ? target : target.slice(0, mark));
+  if (path === undefined) throw new ProxyError('JTP_ERR_HTTP_TARGET');
+  const routing: RoutingRequest = {
+    host: request.host,
+    path,
+    method: request.method,
+    query: mark < 0 ? '' : target.slice(mark + 1),
+    clientIp: request.remoteAddress,
+    headerValues: request.headerValues,
+  };
+  return (request.isTls ? tables.tls : tables.plain).lookup(routing);
+}
