@@ -34,5 +34,5 @@ export interface RoutableRequest {
   readonly isTls: boolean;
   readonly remoteAddress: string;
   /** All values of a header; the name in lower case. */
-  headerValues(name: string): readonly string[];
+  readonly headerValues: (name: string) => readonly string[];
 }

@@ -1,0 +1,153 @@
+// HTTP basic authentication. Source: RFC 7617; Traefik documentation, basicAuth. Hashes are checked on the thread pool, at most two at a
+// time, and what has been verified is remembered under a keyed digest, so that a page with fifty requests costs one check.
+
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { verify as verifyBcrypt } from '@node-rs/bcrypt';
+import { createRequire } from 'node:module';
+import type { BasicAuthConfiguration } from '../config/static.ts';
+import { ProxyError } from '../errors.ts';
+
+/** Checks credentials for one middleware. */
+export interface BasicAuth {
+  readonly realm: string;
+  /** The Authorization header must not reach the server. */
+  readonly removeHeader: boolean;
+  /** A header in which the server is told the user's name. */
+  readonly headerField: string | undefined;
+  /** The user's name, or undefined when refused. */
+  check(authorization: string | undefined): Promise<string | undefined>;
+  /** The same without waiting, for credentials that were accepted before; undefined says nothing. */
+  checkCached(authorization: string | undefined): string | undefined;
+}
+
+/** A CommonJS module whose types promise a default export that it does not have. */
+const md5 = createRequire(import.meta.url)('apache-md5') as (password: string, salt: string) => string;
+
+const CACHE_ENTRIES = 1000;
+const CONCURRENT_CHECKS = 2;
+/** Checks that may wait; more are refused, since each costs a tenth of a second of CPU. */
+const WAITING_CHECKS = 200;
+
+type Hash = (password: string) => Promise<boolean>;
+
+/** Throws ProxyError JTP_ERR_CONFIG_INVALID for a user that could never log in. */
+export function createBasicAuth(options: BasicAuthConfiguration): BasicAuth {
+  return new HashedBasicAuth(options);
+}
+
+/** The lines of a users file; comments and blank lines are skipped. */
+export function parseUsersFile(text: string): string[] {
+  return text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+class HashedBasicAuth implements BasicAuth {
+  readonly realm: string;
+  readonly removeHeader: boolean;
+  readonly headerField: string | undefined;
+  readonly #users: ReadonlyMap<string, Hash>;
+  readonly #cacheKey = randomBytes(32);
+  /** Digest of accepted credentials → user name, the oldest first. */
+  readonly #accepted = new Map<string, string>();
+
+  constructor(options: BasicAuthConfiguration) {
+    this.realm = options.realm ?? 'traefik';
+    this.removeHeader = options.removeHeader ?? false;
+    this.headerField = options.headerField;
+    const users = new Map<string, Hash>();
+    for (const user of options.users) {
+      const [name = '', hash, ...rest] = user.split(':');
+      if (hash === undefined || rest.length > 0 || name === '')
+        throw new ProxyError('JTP_ERR_CONFIG_INVALID', {
+          message: 'error parsing BasicUser: expected "name:hash" with exactly one colon',
+        });
+      users.set(name, hashChecker(name, hash));
+    }
+    this.#users = users;
+  }
+
+  checkCached(authorization: string | undefined): string | undefined {
+    return authorization === undefined ? undefined : this.#accepted.get(this.#digest(authorization));
+  }
+
+  async check(authorization: string | undefined): Promise<string | undefined> {
+    const credentials = parseCredentials(authorization);
+    if (authorization === undefined || credentials === undefined) return undefined;
+    const { name, password } = credentials;
+    const known = this.#users.get(name);
+    // An unknown name costs as much as a known one, so that time does not tell them apart.
+    const hash = known ?? this.#users.values().next().value;
+    if (hash === undefined) return undefined;
+    const isRight = await limited(() => hash(password));
+    if (!isRight || known === undefined) return undefined;
+    this.#remember(this.#digest(authorization), name);
+    return name;
+  }
+
+  #digest(authorization: string): string {
+    return createHmac('sha256', this.#cacheKey).update(authorization).digest('base64');
+  }
+
+  #remember(digest: string, name: string): void {
+    if (this.#accepted.size >= CACHE_ENTRIES) {
+      const oldest = this.#accepted.keys().next().value;
+      if (oldest !== undefined) this.#accepted.delete(oldest);
+    }
+    this.#accepted.set(digest, name);
+  }
+}
+
+/** RFC 7617 §2; the bytes are UTF-8, as every browser sends them today. */
+function parseCredentials(
+  authorization: string | undefined,
+): { readonly name: string; readonly password: string } | undefined {
+  const encoded = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(authorization ?? '')?.[1];
+  if (encoded === undefined) return undefined;
+  const text = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = text.indexOf(':');
+  return colon < 0 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) };
+}
+
+function hashChecker(name: string, hash: string): Hash {
+  if (/^\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}$/.test(hash)) {
+    // `$2y$` and `$2x$` are other names of what the library calls `$2b$`.
+    const known = hash.replace(/^\$2[xy]\$/, '$2b$');
+    return (password) => verifyBcrypt(password, known);
+  }
+  if (/^\$(?:apr1|1)\$/.test(hash)) return (password) => Promise.resolve(isSame(md5(password, hash), hash));
+  if (hash.startsWith('{SHA}'))
+    return (password) => {
+      const digest = createHash('sha1').update(password, 'utf8').digest('base64');
+      return Promise.resolve(isSame(`{SHA}${digest}`, hash));
+    };
+  throw new ProxyError('JTP_ERR_CONFIG_INVALID', {
+    message: `the hash of user "${name}" is of an unknown kind: expected bcrypt ($2y$…), Apache MD5 ($apr1$…), MD5-crypt ($1$…) or {SHA}…`,
+  });
+}
+
+/** Compares secrets; the time taken does not depend on where they differ. */
+function isSame(a: string, b: string): boolean {
+  const left = createHash('sha256').update(a).digest();
+  const right = createHash('sha256').update(b).digest();
+  return timingSafeEqual(left, right);
+}
+
+const waiting: (() => void)[] = [];
+let running = 0;
+
+/** Runs a check when fewer than CONCURRENT_CHECKS are running; false without running it when too many wait. */
+async function limited(check: () => Promise<boolean>): Promise<boolean> {
+  if (running >= CONCURRENT_CHECKS) {
+    if (waiting.length >= WAITING_CHECKS) return false;
+    await new Promise<void>((resolve) => waiting.push(resolve));
+  }
+  running++;
+  try {
+    return await check();
+  } finally {
+    running--;
+    waiting.shift()?.();
+  }
+}

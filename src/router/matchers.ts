@@ -1,0 +1,149 @@
+// Matchers and whole rules as functions of a request. Each matcher is one entry of a table; what can be prepared is prepared once.
+
+import { BlockList, isIP } from 'node:net';
+import { RE2JS } from 're2js';
+import { errorText, ProxyError } from '../errors.ts';
+import { canonicalRulePath, decodedPath } from './canonical-path.ts';
+import type { MatcherName, Rule } from './rule.ts';
+
+/** What rules can ask about a request. */
+export interface RoutingRequest {
+  /** As in Host, a port may follow. */
+  readonly host: string;
+  /** Canonical (canonical-path.ts). */
+  readonly path: string;
+  readonly method: string;
+  /** Without the question mark. */
+  readonly query: string;
+  /** Address of the peer. */
+  readonly clientIp: string;
+  /** All values of a header; the name in lower case. */
+  readonly headerValues: (name: string) => readonly string[];
+}
+
+/** A condition on a request. */
+export type Predicate = (request: RoutingRequest) => boolean;
+
+/** A host without port and trailing dot, in lower case. */
+export function plainHost(host: string): string {
+  let end = host.length;
+  if (host.startsWith('[')) {
+    const bracket = host.indexOf(']');
+    if (bracket > 0) end = bracket + 1;
+  } else {
+    const colon = host.indexOf(':');
+    if (colon >= 0) end = colon;
+  }
+  if (end > 0 && host.charCodeAt(end - 1) === 0x2e) end--;
+  return (end === host.length ? host : host.slice(0, end)).toLowerCase();
+}
+
+/** True for a Host argument that names exactly one host. */
+export function isExactHost(argument: string): boolean {
+  return argument !== '*' && !argument.startsWith('*.');
+}
+
+function hostPredicate(argument: string): Predicate {
+  if (argument === '*') return () => true;
+  const wanted = plainHost(argument);
+  if (isExactHost(argument)) return ({ host }) => plainHost(host) === wanted;
+  const suffix = wanted.slice(1);
+  return ({ host }) => {
+    const plain = plainHost(host);
+    return (
+      plain.endsWith(suffix) && !plain.slice(0, -suffix.length).includes('.') && plain.length > suffix.length
+    );
+  };
+}
+
+function compile(expression: string): RE2JS {
+  try {
+    return RE2JS.compile(expression);
+  } catch (cause) {
+    throw new ProxyError('JTP_ERR_RULE_INVALID', {
+      message: `error while parsing rule: compiling regular expression "${expression}": ${errorText(cause)}`,
+      cause,
+    });
+  }
+}
+
+function clientIpPredicate(range: string): Predicate {
+  const [address = '', bits] = range.split('/');
+  const family = isIP(address);
+  const width = family === 6 ? 128 : 32;
+  if (family === 0 || (bits !== undefined && !(/^[0-9]{1,3}$/.test(bits) && Number(bits) <= width)))
+    throw new ProxyError('JTP_ERR_RULE_INVALID', {
+      message: `error while parsing rule: invalid value "${range}" for ClientIP matcher, expected an IP address or a CIDR`,
+    });
+  const list = new BlockList();
+  list.addSubnet(address, bits === undefined ? width : Number(bits), family === 6 ? 'ipv6' : 'ipv4');
+  return ({ clientIp }) => {
+    const peer = isIP(clientIp);
+    return peer !== 0 && list.check(clientIp, peer === 6 ? 'ipv6' : 'ipv4');
+  };
+}
+
+const PREDICATES: Record<MatcherName, (first: string, second: string | undefined) => Predicate> = {
+  Host: hostPredicate,
+  HostRegexp(expression) {
+    const pattern = compile(expression);
+    return ({ host }) => pattern.matcher(plainHost(host)).find();
+  },
+  Path(wanted) {
+    const path = canonicalRulePath(wanted);
+    return (request) => request.path === path;
+  },
+  PathPrefix(wanted) {
+    const prefix = canonicalRulePath(wanted);
+    return ({ path }) => path.startsWith(prefix);
+  },
+  PathRegexp(expression) {
+    const pattern = compile(expression);
+    return ({ path }) => pattern.matcher(decodedPath(path)).find();
+  },
+  Header(name, value) {
+    const lower = name.toLowerCase();
+    return ({ headerValues }) => headerValues(lower).includes(value ?? '');
+  },
+  HeaderRegexp(name, expression) {
+    const lower = name.toLowerCase();
+    const pattern = compile(expression ?? '');
+    return ({ headerValues }) => headerValues(lower).some((value) => pattern.matcher(value).find());
+  },
+  Method(name) {
+    const wanted = name.toUpperCase();
+    return ({ method }) => method === wanted;
+  },
+  Query(key, value = '') {
+    return ({ query }) => new URLSearchParams(query).getAll(key).includes(value);
+  },
+  QueryRegexp(key, expression) {
+    if (expression === undefined) return ({ query }) => new URLSearchParams(query).getAll(key).includes('');
+    const pattern = compile(expression);
+    return ({ query }) =>
+      new URLSearchParams(query).getAll(key).some((value) => pattern.matcher(value).find());
+  },
+  ClientIP: clientIpPredicate,
+};
+
+/** A rule as one function; throws ProxyError JTP_ERR_RULE_INVALID for a bad regular expression or address. */
+export function rulePredicate(rule: Rule): Predicate {
+  switch (rule.kind) {
+    case 'matcher':
+      return PREDICATES[rule.name](rule.args[0] ?? '', rule.args[1]);
+    case 'not': {
+      const operand = rulePredicate(rule.operand);
+      return (request) => !operand(request);
+    }
+    case 'and': {
+      const left = rulePredicate(rule.left);
+      const right = rulePredicate(rule.right);
+      return (request) => left(request) && right(request);
+    }
+    case 'or': {
+      const left = rulePredicate(rule.left);
+      const right = rulePredicate(rule.right);
+      return (request) => left(request) || right(request);
+    }
+  }
+}
