@@ -51,6 +51,8 @@ export interface EntryPointConfiguration {
   };
   /** Only from version-1 files (`entryPoints.x.auth.basic`): stands before everything on this entry point except `/ping`. */
   readonly basicAuth?: BasicAuthConfiguration;
+  /** Only from version-1 files (`entryPoints.x.tls.certificates`): paths or PEM text; the first one is the default. */
+  readonly certificates?: readonly { readonly certFile: string; readonly keyFile: string }[];
 }
 
 /** `tls` of a router or of an entry point; an empty table is enough to ask for TLS. */

@@ -1,0 +1,124 @@
+// Every key of Traefik's dynamic configuration (version 3, and the tables of version 1) and its verdict here. Source: Traefik
+// documentation, dynamic configuration reference; `docs/configuration.md` lists the same keys.
+
+import { all, bool, ignored, int, list, map, string, strings, struct, unsupported } from './schema.ts';
+import type { Field, Fields } from './schema.ts';
+import { ROUTER_TLS } from './static-schema.ts';
+
+const MIDDLEWARES = [
+  'addPrefix',
+  'stripPrefix',
+  'stripPrefixRegex',
+  'replacePath',
+  'replacePathRegex',
+  'chain',
+  'ipWhiteList',
+  'ipAllowList',
+  'headers',
+  'encodedCharacters',
+  'errors',
+  'rateLimit',
+  'redirectRegex',
+  'redirectScheme',
+  'digestAuth',
+  'forwardAuth',
+  'inFlightReq',
+  'buffering',
+  'circuitBreaker',
+  'compress',
+  'passTLSClientCert',
+  'retry',
+  'contentType',
+  'grpcWeb',
+  'plugin',
+];
+
+const BASIC_AUTH = struct({
+  users: strings,
+  usersFile: string,
+  realm: string,
+  removeHeader: bool,
+  headerField: string,
+});
+
+const LOAD_BALANCER = struct({
+  servers: list(
+    struct({ url: string, weight: int, preservePath: bool, ...all(unsupported, 'scheme', 'port') }),
+  ),
+  passHostHeader: bool,
+  // Responses are passed on as they come, which no interval can improve on.
+  responseForwarding: struct({ flushInterval: ignored }),
+  ...all(unsupported, 'strategy', 'sticky', 'healthCheck', 'passiveHealthCheck', 'serversTransport'),
+});
+
+const HTTP = struct({
+  routers: map(
+    struct({
+      rule: string,
+      entryPoints: strings,
+      service: string,
+      middlewares: strings,
+      priority: int,
+      tls: ROUTER_TLS,
+      ...all(unsupported, 'ruleSyntax', 'observability', 'parentRefs'),
+    }),
+  ),
+  services: map(
+    struct({
+      loadBalancer: LOAD_BALANCER,
+      ...all(unsupported, 'weighted', 'mirroring', 'failover', 'highestRandomWeight', 'middlewares'),
+    }),
+  ),
+  middlewares: map(struct({ basicAuth: BASIC_AUTH, ...all(unsupported, ...MIDDLEWARES) })),
+  ...all(unsupported, 'serversTransports', 'models'),
+});
+
+const CERTIFICATE = struct({ certFile: string, keyFile: string, stores: strings });
+
+export const DYNAMIC_FIELDS: Fields = {
+  http: HTTP,
+  tls: struct({
+    certificates: list(CERTIFICATE),
+    stores: map(
+      struct({
+        defaultCertificate: struct({ certFile: string, keyFile: string }),
+        defaultGeneratedCert: unsupported,
+      }),
+    ),
+    options: unsupported,
+  }),
+  ...all(unsupported, 'tcp', 'udp'),
+};
+
+/** `frontends` and `backends`. Version 1 ignored keys it did not know (`data` below a route, for one). */
+export const DYNAMIC_V1_FIELDS: Record<'frontends' | 'backends', Field> = {
+  backends: map(
+    struct({
+      servers: map(struct({ url: string, weight: int })),
+      loadBalancer: struct({ method: string, ...all(unsupported, 'sticky', 'stickiness') }),
+      responseForwarding: struct({ flushInterval: ignored }),
+      ...all(unsupported, 'circuitBreaker', 'maxConn', 'healthCheck', 'buffering'),
+    }),
+  ),
+  frontends: map(
+    struct({
+      backend: string,
+      entryPoints: strings,
+      passHostHeader: bool,
+      priority: int,
+      routes: map(struct({ rule: string, data: ignored })),
+      basicAuth: strings,
+      auth: struct({ basic: BASIC_AUTH, headerField: string, ...all(unsupported, 'digest', 'forward') }),
+      ...all(
+        unsupported,
+        'passTLSCert',
+        'passTLSClientCert',
+        'whiteList',
+        'headers',
+        'errors',
+        'rateLimit',
+        'redirect',
+      ),
+    }),
+  ),
+};
