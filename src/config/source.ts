@@ -95,7 +95,7 @@ function parseYamlSource(text: string, file: string): Source {
 const SEPARATOR = '\u0000';
 
 function keyOf(path: readonly (string | number)[]): string {
-  return path.join(SEPARATOR);
+  return path.join(SEPARATOR).toLowerCase();
 }
 
 /** The line of the key, or of the closest table around it. */

@@ -1,0 +1,215 @@
+// The file provider: one file or a folder of them, read again whenever they change. A file that cannot be used leaves everything as it
+// is and is named in the log once. Source: Traefik documentation, file provider.
+
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, dirname, extname, join, resolve } from 'node:path';
+import { watch } from 'chokidar';
+import type { FSWatcher } from 'chokidar';
+import type { DynamicConfiguration } from '../config/dynamic.ts';
+import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
+import type { FileProviderConfiguration } from '../config/static.ts';
+import { ConfigError, errnoOf, errorText } from '../errors.ts';
+import type { Logger } from '../log.ts';
+
+/** Several events of one change are taken as one. */
+const GATHER_MS = 20;
+/** A file that is empty or broken right after an event may still be in the making. */
+const SETTLE_MS = 150;
+
+const EXTENSIONS = new Set(['.toml', '.yaml', '.yml']);
+
+/** What a provider is made of. */
+export interface FileProviderOptions {
+  readonly configuration: FileProviderConfiguration;
+  /** The shortest time between two deliveries; the newest content wins. */
+  readonly throttleMs: number;
+  readonly log: Logger;
+  readonly onConfiguration: (configuration: DynamicConfiguration) => Promise<void> | void;
+}
+
+/** Delivers the content of files. */
+export class FileProvider {
+  readonly #options: FileProviderOptions;
+  readonly #path: string;
+  readonly #isFolder: boolean;
+  #watcher: FSWatcher | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isSettling = false;
+  #delivered: string | undefined;
+  #complained: string | undefined;
+  #lastDelivery = 0;
+  /** Loads and deliveries, one after the other. */
+  #work: Promise<void> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(options: FileProviderOptions) {
+    this.#options = options;
+    const { directory, filename = '' } = options.configuration;
+    this.#isFolder = directory !== undefined;
+    this.#path = resolve(directory ?? filename);
+  }
+
+  /** Resolves when the first load has been delivered, or has failed. */
+  async start(): Promise<void> {
+    if (this.#options.configuration.watch) this.#watch();
+    await this.reload();
+  }
+
+  /** Reads everything again, whether it seems to have changed or not. */
+  reload(): Promise<void> {
+    this.#work = this.#work.then(() => this.#load());
+    return this.#work;
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    await this.#watcher?.close();
+    await this.#work;
+  }
+
+  #watch(): void {
+    // The folder is watched as well as the file, so that a file that is replaced, or not there yet, is noticed.
+    const places = this.#isFolder ? [this.#path] : [this.#path, dirname(this.#path)];
+    this.#watcher = watch(places, {
+      ignoreInitial: true,
+      depth: this.#isFolder ? 10 : 0,
+      ignored: (path) =>
+        !this.#isFolder && path !== dirname(this.#path) && basename(path) !== basename(this.#path),
+    });
+    this.#watcher.on('all', () => {
+      this.#schedule(GATHER_MS);
+    });
+    this.#watcher.on('error', (error) => {
+      this.#options.log.warn(
+        { path: this.#path, reason: errorText(error) },
+        'the routes file cannot be watched',
+      );
+    });
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#isStopped) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      void this.reload();
+    }, delayMs);
+  }
+
+  async #load(): Promise<void> {
+    if (this.#isStopped) return;
+    let configuration: DynamicConfiguration;
+    try {
+      configuration = this.#read();
+    } catch (error) {
+      this.#complain(error);
+      return;
+    }
+    const text = fingerprint(configuration);
+    if (text === this.#delivered) {
+      this.#isSettling = false;
+      return;
+    }
+    const isEmpty = configuration.routers.size === 0 && configuration.services.size === 0;
+    if (isEmpty && this.#delivered !== undefined && !this.#isSettling) {
+      // Most likely somebody truncated the file and is about to fill it.
+      this.#isSettling = true;
+      this.#schedule(SETTLE_MS);
+      return;
+    }
+    this.#isSettling = false;
+    const wait = this.#lastDelivery + this.#options.throttleMs - Date.now();
+    if (this.#delivered !== undefined && wait > 0) {
+      this.#schedule(wait);
+      return;
+    }
+    this.#delivered = text;
+    this.#complained = undefined;
+    this.#lastDelivery = Date.now();
+    await this.#options.onConfiguration(configuration);
+  }
+
+  #complain(error: unknown): void {
+    if (!this.#isSettling && this.#delivered !== undefined) {
+      this.#isSettling = true;
+      this.#schedule(SETTLE_MS);
+      return;
+    }
+    this.#isSettling = false;
+    const problems = error instanceof ConfigError ? error.message : `${this.#path}: ${reasonOf(error)}`;
+    if (problems === this.#complained) return;
+    this.#complained = problems;
+    for (const problem of problems.split('\n'))
+      this.#options.log.error(
+        { providerName: 'file' },
+        `the routes file is not used, the routes stay as they are: ${problem}`,
+      );
+  }
+
+  #read(): DynamicConfiguration {
+    if (!this.#isFolder) return this.#readFile(this.#path);
+    const merged = {
+      routers: new Map(),
+      services: new Map(),
+      middlewares: new Map(),
+      certificates: [] as DynamicConfiguration['tls']['certificates'][number][],
+    };
+    let defaultCertificate: DynamicConfiguration['tls']['defaultCertificate'];
+    for (const file of filesIn(this.#path)) {
+      const { routers, services, middlewares, tls } = this.#readFile(file);
+      this.#merge(merged.routers, routers, { kind: 'router', file });
+      this.#merge(merged.services, services, { kind: 'service', file });
+      this.#merge(merged.middlewares, middlewares, { kind: 'middleware', file });
+      merged.certificates.push(...tls.certificates);
+      defaultCertificate ??= tls.defaultCertificate;
+    }
+    return {
+      routers: merged.routers,
+      services: merged.services,
+      middlewares: merged.middlewares,
+      tls: {
+        certificates: merged.certificates,
+        ...(defaultCertificate === undefined ? {} : { defaultCertificate }),
+      },
+    };
+  }
+
+  /** The first file wins. */
+  #merge(
+    all: Map<string, unknown>,
+    more: ReadonlyMap<string, unknown>,
+    origin: { readonly kind: string; readonly file: string },
+  ): void {
+    for (const [name, value] of more) {
+      if (all.has(name))
+        this.#options.log.warn({ file: origin.file, name }, `${origin.kind} already configured, skipping`);
+      else all.set(name, value);
+    }
+  }
+
+  #readFile(file: string): DynamicConfiguration {
+    return parseDynamicConfiguration(readFileSync(file, 'utf8'), file);
+  }
+}
+
+function filesIn(folder: string): readonly string[] {
+  const found: string[] = [];
+  for (const name of readdirSync(folder).sort()) {
+    const path = join(folder, name);
+    if (statSync(path).isDirectory()) found.push(...filesIn(path));
+    else if (EXTENSIONS.has(extname(name).toLowerCase())) found.push(path);
+  }
+  return found;
+}
+
+function reasonOf(error: unknown): string {
+  return errnoOf(error) === 'ENOENT'
+    ? 'there is no such file (it is picked up when it appears)'
+    : errorText(error);
+}
+
+function fingerprint(configuration: DynamicConfiguration): string {
+  return JSON.stringify(configuration, (_key, value: unknown) =>
+    value instanceof Map ? [...(value as Map<unknown, unknown>)] : value,
+  );
+}

@@ -1,0 +1,70 @@
+// What exists without being configured: the API, the dashboard and ping, with the routers that lead to them. Source: Traefik documentation,
+// API and ping; for version 1, its API documentation.
+
+import type {
+  DynamicConfiguration,
+  MiddlewareConfiguration,
+  RouterConfiguration,
+} from '../config/dynamic.ts';
+import type { StaticConfiguration } from '../config/static.ts';
+import type { ServiceSpec } from '../runtime/table-change.ts';
+
+/** Above everything that can be configured. */
+const TOP_PRIORITY = 2 ** 63;
+
+/** Built-in services by their qualified names. */
+export function builtInServices(configuration: StaticConfiguration): ReadonlyMap<string, ServiceSpec> {
+  const names = [
+    ...(configuration.api === undefined ? [] : ['api@internal']),
+    ...(configuration.api?.dashboard === true ? ['dashboard@internal'] : []),
+    ...(configuration.ping === undefined ? [] : ['ping@internal']),
+  ];
+  const services = new Map<string, ServiceSpec>([['noop@internal', { kind: 'noop', name: 'noop@internal' }]]);
+  for (const name of names) services.set(name, { kind: 'controller', name });
+  return services;
+}
+
+/** What provider `internal` delivers. */
+export function internalConfiguration(configuration: StaticConfiguration): DynamicConfiguration {
+  const routers = new Map<string, RouterConfiguration>();
+  const middlewares = new Map<string, MiddlewareConfiguration>();
+  const { api, ping } = configuration;
+  if (api?.insecure === true) {
+    const onTraefik = { entryPoints: ['traefik'], service: 'api@internal' };
+    routers.set('api', { ...onTraefik, rule: 'PathPrefix(`/api`)', priority: TOP_PRIORITY - 2048 });
+    if (api.dashboard)
+      routers.set('dashboard', { ...onTraefik, rule: 'PathPrefix(`/`)', priority: TOP_PRIORITY - 4096 });
+  }
+  if (api?.entryPoint !== undefined)
+    routers.set('api', {
+      rule: 'PathPrefix(`/`)',
+      entryPoints: [api.entryPoint],
+      service: 'api@internal',
+      priority: 1,
+    });
+  if (ping !== undefined && !ping.manualRouting)
+    routers.set('ping', {
+      rule: 'PathPrefix(`/ping`)',
+      entryPoints: [ping.entryPoint],
+      service: 'ping@internal',
+      priority: TOP_PRIORITY,
+    });
+  for (const { name, basicAuth } of configuration.entryPoints.values())
+    if (basicAuth !== undefined) middlewares.set(entryPointAuthName(name), { basicAuth });
+  return { routers, services: new Map(), middlewares, tls: { certificates: [] } };
+}
+
+function entryPointAuthName(entryPoint: string): string {
+  return `${entryPoint}-auth`;
+}
+
+/** The authentication of version-1 entry points becomes a middleware that stands before everything on them. */
+export function withEntryPointAuth(configuration: StaticConfiguration): StaticConfiguration {
+  const entryPoints = new Map(configuration.entryPoints);
+  for (const [name, entryPoint] of entryPoints) {
+    if (entryPoint.basicAuth === undefined) continue;
+    const middlewares = [`${entryPointAuthName(name)}@internal`, ...entryPoint.http.middlewares];
+    entryPoints.set(name, { ...entryPoint, http: { ...entryPoint.http, middlewares } });
+  }
+  return { ...configuration, entryPoints };
+}

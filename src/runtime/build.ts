@@ -1,0 +1,225 @@
+// From what was written to what workers can use, with the reasons when they cannot. Wording of the reasons: Traefik's, because people
+// search for it.
+
+import { readFileSync } from 'node:fs';
+import type {
+  MiddlewareConfiguration,
+  RouterConfiguration,
+  ServiceConfiguration,
+} from '../config/dynamic.ts';
+import type { StaticConfiguration } from '../config/static.ts';
+import { errorText } from '../errors.ts';
+import { rulePredicate } from '../router/matchers.ts';
+import { parseRule } from '../router/rule.ts';
+import { qualify } from './elements.ts';
+import type { MiddlewareState, RouterState, ServiceState } from './elements.ts';
+import type { MiddlewareSpec, RouterSpec, ServiceSpec } from './table-change.ts';
+
+/** Traefik keeps the topmost thousand priorities for itself. */
+const MAX_USER_PRIORITY = 9_223_372_036_854_774_807n;
+
+/** Checks of things that other folders know how to build; given by the composition root. */
+export interface Checks {
+  /** Throws when no worker could use such a middleware. */
+  readonly middleware: (spec: MiddlewareSpec) => void;
+  /** Throws when no worker could connect to such a server. */
+  readonly serverUrl: (url: string) => void;
+}
+
+/** Builds a service; `errors` is empty when it can be used. */
+export function buildService(
+  name: string,
+  { loadBalancer }: ServiceConfiguration,
+  checks: Checks,
+): { readonly spec: ServiceSpec | undefined; readonly errors: readonly string[] } {
+  if (loadBalancer === undefined)
+    return { spec: undefined, errors: [`the service "${name}" does not have any type defined`] };
+  const errors: string[] = [];
+  for (const { url } of loadBalancer.servers)
+    try {
+      checks.serverUrl(url);
+    } catch (error) {
+      errors.push(`error parsing server URL ${url}: ${errorText(error)}`);
+    }
+  if (errors.length > 0) return { spec: undefined, errors };
+  const servers = loadBalancer.servers.map(({ url, weight = 1, preservePath = false }) => ({
+    url,
+    weight,
+    preservePath,
+  }));
+  return {
+    spec: { kind: 'loadBalancer', name, servers, passHostHeader: loadBalancer.passHostHeader },
+    errors,
+  };
+}
+
+/** Builds a middleware; its users file is read now. */
+export function buildMiddleware(
+  name: string,
+  { basicAuth }: MiddlewareConfiguration,
+  checks: Checks,
+): { readonly spec: MiddlewareSpec | undefined; readonly errors: readonly string[] } {
+  if (basicAuth === undefined)
+    return {
+      spec: undefined,
+      errors: [
+        `invalid middleware "${name}" configuration: invalid middleware type or middleware does not exist`,
+      ],
+    };
+  try {
+    const { usersFile, ...rest } = basicAuth;
+    const fromFile = usersFile === undefined ? [] : usersOf(readFileSync(usersFile, 'utf8'));
+    // Of equal names the inline one wins, so it comes last.
+    const users = [...fromFile, ...rest.users];
+    if (users.length === 0)
+      return { spec: undefined, errors: [`middleware "${name}": no users found, nobody could ever log in`] };
+    const spec: MiddlewareSpec = { kind: 'basicAuth', name, options: { ...rest, users } };
+    checks.middleware(spec);
+    return { spec, errors: [] };
+  } catch (error) {
+    return { spec: undefined, errors: [`middleware "${name}": ${errorText(error)}`] };
+  }
+}
+
+function usersOf(text: string): string[] {
+  return text
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+/** What a router may refer to. */
+export interface Surroundings {
+  readonly static: StaticConfiguration;
+  readonly services: ReadonlyMap<string, ServiceState>;
+  readonly middlewares: ReadonlyMap<string, MiddlewareState>;
+}
+
+/** Entry points of a router that names none. Source: Traefik documentation, entry points, asDefault. */
+export function defaultEntryPoints(configuration: StaticConfiguration): readonly string[] {
+  const all = [...configuration.entryPoints.values()];
+  const chosen = all.filter(({ asDefault }) => asDefault).map(({ name }) => name);
+  // Version 1 had a list of names; an entry point that is not on it (the API's) never serves anybody by default.
+  if (chosen.length > 0 || configuration.format === 'v1') return chosen;
+  return all.map(({ name }) => name).filter((name) => name !== 'traefik');
+}
+
+type Written = Pick<RouterState, 'name' | 'provider' | 'configuration' | 'service'>;
+type Built = Pick<
+  RouterState,
+  'status' | 'errors' | 'specs' | 'using' | 'middlewares' | 'priority' | 'priorityText' | 'tlsOptions'
+>;
+
+/** Builds a router against everything it refers to. */
+export function buildRouter(router: Written, surroundings: Surroundings): Built {
+  const { configuration, name, provider } = router;
+  const errors: string[] = [];
+  const warnings: string[] = [];
+  const using = usableEntryPoints(configuration, surroundings.static, { errors, warnings });
+  checkRule(configuration.rule, errors);
+  const { priority, priorityText } = effectivePriority(configuration, provider, errors);
+  checkService(router, surroundings, errors);
+  const own = (configuration.middlewares ?? []).map((middleware) => qualify(middleware, provider));
+  const specs: RouterSpec[] = [];
+  let shown: readonly string[] = own;
+  for (const entryPoint of using) {
+    const settings = surroundings.static.entryPoints.get(entryPoint);
+    // Ping answers whoever asks: it stands before the authentication of its entry point.
+    const added = name === 'ping@internal' ? [] : (settings?.http.middlewares ?? []);
+    const names = [...added, ...own];
+    if (shown === own) shown = names;
+    const middlewares = resolveMiddlewares(names, surroundings, errors);
+    const tls = configuration.tls ?? (provider === 'internal' ? undefined : settings?.http.tls);
+    specs.push({
+      name: using.length > 1 ? `${name} on ${entryPoint}` : name,
+      entryPoints: [entryPoint],
+      rule: configuration.rule,
+      priority,
+      tls: tls !== undefined,
+      middlewares,
+      service: router.service,
+    });
+  }
+  const isTls = configuration.tls ?? surroundings.static.entryPoints.get(using[0] ?? '')?.http.tls;
+  const tlsOptions = isTls === undefined ? undefined : (isTls.options ?? 'default');
+  if (tlsOptions !== undefined && tlsOptions !== 'default') errors.push(`unknown TLS options: ${tlsOptions}`);
+  return {
+    status: errors.length > 0 ? 'disabled' : warnings.length > 0 ? 'warning' : 'enabled',
+    errors: [...new Set([...errors, ...warnings])],
+    specs: errors.length > 0 ? [] : specs,
+    using: [...using].sort(),
+    middlewares: shown,
+    priority,
+    priorityText,
+    tlsOptions,
+  };
+}
+
+function usableEntryPoints(
+  { entryPoints }: RouterConfiguration,
+  configuration: StaticConfiguration,
+  notes: { readonly errors: string[]; readonly warnings: string[] },
+): readonly string[] {
+  const wanted = entryPoints ?? defaultEntryPoints(configuration);
+  const found = wanted.filter((name) => configuration.entryPoints.has(name));
+  for (const name of wanted)
+    if (!configuration.entryPoints.has(name)) notes.warnings.push(`entryPoint "${name}" doesn't exist`);
+  if (found.length === 0) notes.errors.push('no valid entryPoint for this router');
+  return found;
+}
+
+function checkRule(rule: string, errors: string[]): void {
+  try {
+    rulePredicate(parseRule(rule));
+  } catch (error) {
+    errors.push(errorText(error));
+  }
+}
+
+function effectivePriority(
+  { priority = 0, rule }: RouterConfiguration,
+  provider: string,
+  errors: string[],
+): { readonly priority: number; readonly priorityText: string } {
+  if (priority === 0) {
+    const length = Buffer.byteLength(rule, 'utf8');
+    return { priority: length, priorityText: String(length) };
+  }
+  const exact = BigInt(Math.trunc(priority));
+  if (provider !== 'internal' && exact > MAX_USER_PRIORITY)
+    errors.push(
+      `the router priority ${String(exact)} exceeds the max user-defined priority ${String(MAX_USER_PRIORITY)}`,
+    );
+  return { priority, priorityText: String(exact) };
+}
+
+function checkService(router: Written, { services }: Surroundings, errors: string[]): void {
+  if (router.configuration.service === undefined) {
+    errors.push('router has no service and no child routers');
+    return;
+  }
+  const service = services.get(router.service);
+  if (service !== undefined) {
+    if (service.spec === undefined) errors.push(...service.errors);
+    return;
+  }
+  const builtIn = /^(api|dashboard|ping|prometheus)@internal$/.exec(router.service)?.[1];
+  if (builtIn !== undefined) errors.push(`${builtIn} is not enabled`);
+  else if (router.service.endsWith('@internal')) errors.push(`unknown internal service ${router.service}`);
+  else errors.push(`the service "${router.service}" does not exist`);
+}
+
+function resolveMiddlewares(
+  names: readonly string[],
+  { middlewares }: Surroundings,
+  errors: string[],
+): readonly MiddlewareSpec[] {
+  const specs: MiddlewareSpec[] = [];
+  for (const name of names) {
+    const middleware = middlewares.get(name);
+    if (middleware === undefined) errors.push(`middleware "${name}" does not exist`);
+    else if (middleware.spec === undefined) errors.push(...middleware.errors);
+    else specs.push(middleware.spec);
+  }
+  return specs;
+}

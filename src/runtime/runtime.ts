@@ -1,0 +1,384 @@
+// All providers merged into one table: names resolved, mistakes found, and each change reduced to what workers have to do about it.
+// A patch costs what it names: who uses a service or a middleware is indexed, and nobody else is looked at.
+
+import type {
+  DynamicConfiguration,
+  MiddlewareConfiguration,
+  RouterConfiguration,
+  ServiceConfiguration,
+  TlsConfiguration,
+} from '../config/dynamic.ts';
+import { EMPTY_DYNAMIC_CONFIGURATION } from '../config/dynamic.ts';
+import type { StaticConfiguration } from '../config/static.ts';
+import type { Logger } from '../log.ts';
+import { buildMiddleware, buildRouter, buildService } from './build.ts';
+import type { Checks } from './build.ts';
+import { differences } from './dynamic-patch.ts';
+import type { DynamicPatch } from './dynamic-patch.ts';
+import { qualify } from './elements.ts';
+import type { MiddlewareState, RouterState, ServiceState } from './elements.ts';
+import type { RouterSpec, ServiceSpec, TableChange, TlsSpec } from './table-change.ts';
+import { readTls } from './tls-files.ts';
+import type { PemPair } from './tls-files.ts';
+
+/** Services that exist without being configured, by qualified name. */
+export type BuiltInServices = ReadonlyMap<string, ServiceSpec>;
+
+/** What a runtime is made of. */
+export interface RuntimeOptions {
+  readonly static: StaticConfiguration;
+  readonly log: Logger;
+  readonly checks: Checks;
+  readonly builtInServices: BuiltInServices;
+  /** Offered to TLS clients when nothing better is configured. */
+  readonly fallbackCertificate?: PemPair;
+  /** Throws when a pair cannot be used. */
+  readonly checkCertificate: (pair: PemPair) => void;
+}
+
+/** What changed while one patch is being worked in. */
+class Dirt {
+  readonly routers = new Set<string>();
+  readonly goneRouters = new Map<string, RouterState>();
+  readonly services = new Map<string, ServiceSpec | undefined>();
+}
+
+/** The merged configuration of one controller. */
+export class Runtime {
+  readonly static: StaticConfiguration;
+  readonly #options: RuntimeOptions;
+  readonly #providers = new Map<string, DynamicConfiguration>();
+  readonly #routers = new Map<string, RouterState>();
+  readonly #services = new Map<string, ServiceState>();
+  readonly #middlewares = new Map<string, MiddlewareState>();
+  /** Routers that name a service or middleware that does not exist (yet). */
+  readonly #wanting = new Map<string, Set<string>>();
+  #tls: TlsSpec;
+  #generation = 0;
+
+  constructor(options: RuntimeOptions) {
+    this.static = options.static;
+    this.#options = options;
+    for (const [name, spec] of options.builtInServices)
+      this.#services.set(name, {
+        name,
+        provider: 'internal',
+        configuration: undefined,
+        status: 'enabled',
+        errors: [],
+        usedBy: new Set(),
+        spec,
+      });
+    this.#tls = this.#readTls();
+  }
+
+  /** Counts up by one with each change. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get routers(): ReadonlyMap<string, RouterState> {
+    return this.#routers;
+  }
+
+  get services(): ReadonlyMap<string, ServiceState> {
+    return this.#services;
+  }
+
+  get middlewares(): ReadonlyMap<string, MiddlewareState> {
+    return this.#middlewares;
+  }
+
+  /** What a provider delivered last. */
+  provided(provider: string): DynamicConfiguration | undefined {
+    return this.#providers.get(provider);
+  }
+
+  /** The names of the providers that have delivered something, built-in ones left out. */
+  get providerNames(): readonly string[] {
+    return [...this.#providers.keys()].filter((name) => name !== 'internal');
+  }
+
+  /** Takes a provider's whole configuration; undefined when workers have nothing to do. */
+  replace(provider: string, configuration: DynamicConfiguration): TableChange | undefined {
+    const before = this.#providers.get(provider) ?? EMPTY_DYNAMIC_CONFIGURATION;
+    const routers = differences(before.routers, configuration.routers);
+    const services = differences(before.services, configuration.services);
+    const middlewares = differences(before.middlewares, configuration.middlewares);
+    this.#providers.set(provider, configuration);
+    // Files named by certificates may have changed although their names have not.
+    const tls = this.#updateTls();
+    return this.#apply(
+      provider,
+      {
+        setRouters: routers.set,
+        deleteRouters: routers.deleted,
+        setServices: services.set,
+        deleteServices: services.deleted,
+        setMiddlewares: middlewares.set,
+        deleteMiddlewares: middlewares.deleted,
+      },
+      tls,
+    );
+  }
+
+  /** Changes only what is named; undefined when workers have nothing to do. */
+  patch(provider: string, patch: DynamicPatch): TableChange | undefined {
+    const before = this.#providers.get(provider) ?? EMPTY_DYNAMIC_CONFIGURATION;
+    // The maps of a patched provider are the runtime's own and are changed in place: copying them would cost the table's size.
+    const own = this.#patched.has(provider)
+      ? before
+      : {
+          ...before,
+          routers: new Map(before.routers),
+          services: new Map(before.services),
+          middlewares: new Map(before.middlewares),
+        };
+    this.#patched.add(provider);
+    this.#providers.set(provider, own);
+    amend(own.routers, patch.setRouters, patch.deleteRouters);
+    amend(own.services, patch.setServices, patch.deleteServices);
+    amend(own.middlewares, patch.setMiddlewares ?? new Map(), patch.deleteMiddlewares ?? []);
+    return this.#apply(provider, patch, undefined);
+  }
+
+  readonly #patched = new Set<string>();
+
+  /** The whole table, for a worker that has nothing. */
+  snapshot(): TableChange {
+    const routers: RouterSpec[] = [];
+    for (const { specs } of this.#routers.values()) routers.push(...specs);
+    const services: ServiceSpec[] = [];
+    for (const { spec } of this.#services.values()) if (spec !== undefined) services.push(spec);
+    return {
+      generation: this.#generation,
+      full: true,
+      routers,
+      removedRouters: [],
+      services,
+      removedServices: [],
+      tls: this.#tls,
+    };
+  }
+
+  #apply(provider: string, patch: DynamicPatch, tls: TlsSpec | undefined): TableChange | undefined {
+    const dirt = new Dirt();
+    for (const [name, configuration] of patch.setMiddlewares ?? [])
+      this.#setMiddleware(provider, name, configuration, dirt);
+    for (const name of patch.deleteMiddlewares ?? []) this.#deleteMiddleware(qualify(name, provider), dirt);
+    for (const [name, configuration] of patch.setServices)
+      this.#setService(provider, name, configuration, dirt);
+    for (const name of patch.deleteServices) this.#deleteService(qualify(name, provider), dirt);
+    for (const name of patch.deleteRouters) this.#deleteRouter(`${name}@${provider}`, dirt);
+    for (const [name, configuration] of patch.setRouters)
+      this.#setRouter(provider, name, configuration, dirt);
+    return this.#settle(dirt, tls);
+  }
+
+  /** Builds every router that may have changed and collects what workers have to hear. */
+  #settle(dirt: Dirt, tls: TlsSpec | undefined): TableChange | undefined {
+    const routers: RouterSpec[] = [];
+    const removed = new Set<string>();
+    for (const { specs } of dirt.goneRouters.values()) for (const { name } of specs) removed.add(name);
+    for (const name of dirt.routers) {
+      const router = this.#routers.get(name);
+      if (router === undefined) continue;
+      const before = router.specs;
+      const gone = dirt.goneRouters.get(name)?.specs ?? [];
+      this.#build(router);
+      const old = new Map([...gone, ...before].map((spec) => [spec.name, JSON.stringify(spec)]));
+      for (const spec of router.specs) {
+        removed.delete(spec.name);
+        if (old.get(spec.name) !== JSON.stringify(spec)) routers.push(spec);
+        old.delete(spec.name);
+      }
+      for (const leftOver of old.keys()) removed.add(leftOver);
+    }
+    const services: ServiceSpec[] = [];
+    const removedServices: string[] = [];
+    for (const [name, spec] of dirt.services) {
+      if (spec === undefined) removedServices.push(name);
+      else services.push(spec);
+    }
+    const isNothing =
+      routers.length === 0 &&
+      removed.size === 0 &&
+      services.length === 0 &&
+      removedServices.length === 0 &&
+      tls === undefined;
+    if (isNothing) return undefined;
+    this.#generation++;
+    return {
+      generation: this.#generation,
+      full: false,
+      routers,
+      removedRouters: [...removed],
+      services,
+      removedServices,
+      ...(tls === undefined ? {} : { tls }),
+    };
+  }
+
+  #build(router: RouterState): void {
+    const before = router.errors.join('\n');
+    Object.assign(
+      router,
+      buildRouter(router, {
+        static: this.static,
+        services: this.#services,
+        middlewares: this.#middlewares,
+      }),
+    );
+    for (const name of router.middlewares) this.#use(this.#middlewares, name, router.name);
+    this.#use(this.#services, router.service, router.name);
+    const errors = router.errors.join('\n');
+    if (errors === '' || errors === before) return;
+    const fields = { router: router.name, reason: router.errors.join('; ') };
+    if (router.status === 'disabled') this.#options.log.error(fields, 'the router is disabled');
+    else this.#options.log.warn(fields, 'the router has a mistake');
+  }
+
+  #use(elements: ReadonlyMap<string, { readonly usedBy: Set<string> }>, name: string, router: string): void {
+    const element = elements.get(name);
+    if (element !== undefined) {
+      element.usedBy.add(router);
+      return;
+    }
+    const wanting = this.#wanting.get(name) ?? new Set();
+    wanting.add(router);
+    this.#wanting.set(name, wanting);
+  }
+
+  /** A service or middleware has appeared: whoever waited for it is looked at again. */
+  #arrived(name: string, usedBy: Set<string>, dirt: Dirt): void {
+    for (const router of this.#wanting.get(name) ?? []) {
+      usedBy.add(router);
+      dirt.routers.add(router);
+    }
+    this.#wanting.delete(name);
+  }
+
+  #setService(provider: string, name: string, configuration: ServiceConfiguration, dirt: Dirt): void {
+    const qualified = qualify(name, provider);
+    const before = this.#services.get(qualified);
+    const { spec, errors } = buildService(qualified, configuration, this.#options.checks);
+    const usedBy = before?.usedBy ?? new Set<string>();
+    this.#services.set(qualified, {
+      name: qualified,
+      provider,
+      configuration,
+      status: spec === undefined ? 'disabled' : 'enabled',
+      errors,
+      usedBy,
+      spec,
+    });
+    this.#arrived(qualified, usedBy, dirt);
+    if (spec !== undefined || before?.spec !== undefined) dirt.services.set(qualified, spec);
+    // A router cares whether its service works, not how.
+    if ((before?.spec === undefined) !== (spec === undefined))
+      for (const router of usedBy) dirt.routers.add(router);
+    if (errors.length > 0)
+      this.#options.log.error({ service: qualified, reason: errors.join('; ') }, 'the service is disabled');
+  }
+
+  #deleteService(name: string, dirt: Dirt): void {
+    const service = this.#services.get(name);
+    if (service === undefined) return;
+    this.#services.delete(name);
+    if (service.spec !== undefined) dirt.services.set(name, undefined);
+    for (const router of service.usedBy) dirt.routers.add(router);
+  }
+
+  #setMiddleware(provider: string, name: string, configuration: MiddlewareConfiguration, dirt: Dirt): void {
+    const qualified = qualify(name, provider);
+    const { spec, errors } = buildMiddleware(qualified, configuration, this.#options.checks);
+    const usedBy = this.#middlewares.get(qualified)?.usedBy ?? new Set<string>();
+    this.#middlewares.set(qualified, {
+      name: qualified,
+      provider,
+      configuration,
+      status: spec === undefined ? 'disabled' : 'enabled',
+      errors,
+      usedBy,
+      spec,
+    });
+    this.#arrived(qualified, usedBy, dirt);
+    for (const router of usedBy) dirt.routers.add(router);
+    if (errors.length > 0)
+      this.#options.log.error(
+        { middleware: qualified, reason: errors.join('; ') },
+        'the middleware is disabled',
+      );
+  }
+
+  #deleteMiddleware(name: string, dirt: Dirt): void {
+    const middleware = this.#middlewares.get(name);
+    if (middleware === undefined) return;
+    this.#middlewares.delete(name);
+    for (const router of middleware.usedBy) dirt.routers.add(router);
+  }
+
+  #setRouter(provider: string, name: string, configuration: RouterConfiguration, dirt: Dirt): void {
+    const qualified = `${name}@${provider}`;
+    if (this.#routers.has(qualified)) this.#deleteRouter(qualified, dirt);
+    this.#routers.set(qualified, {
+      name: qualified,
+      provider,
+      configuration,
+      service: qualify(configuration.service ?? '', provider),
+      status: 'disabled',
+      errors: [],
+      specs: [],
+      using: [],
+      middlewares: [],
+      priority: 0,
+      priorityText: '0',
+      tlsOptions: undefined,
+    });
+    dirt.routers.add(qualified);
+  }
+
+  #deleteRouter(name: string, dirt: Dirt): void {
+    const router = this.#routers.get(name);
+    if (router === undefined) return;
+    this.#routers.delete(name);
+    dirt.goneRouters.set(name, router);
+    this.#services.get(router.service)?.usedBy.delete(name);
+    for (const middleware of router.middlewares) {
+      this.#middlewares.get(middleware)?.usedBy.delete(name);
+      this.#wanting.get(middleware)?.delete(name);
+    }
+    this.#wanting.get(router.service)?.delete(name);
+  }
+
+  #readTls(): TlsSpec {
+    const configurations: TlsConfiguration[] = [...this.#providers.values()].map(({ tls }) => tls);
+    const { fallbackCertificate, checkCertificate, log } = this.#options;
+    return readTls({
+      configurations,
+      static: this.static,
+      fallbackCertificate,
+      checkCertificate,
+      log,
+      before: this.#tls,
+    });
+  }
+
+  #updateTls(): TlsSpec | undefined {
+    const tls = this.#readTls();
+    if (JSON.stringify(tls) === JSON.stringify(this.#tls)) return undefined;
+    this.#tls = tls;
+    return tls;
+  }
+}
+
+function amend<T>(
+  own: ReadonlyMap<string, T>,
+  set: ReadonlyMap<string, T>,
+  deleted: readonly string[],
+): void {
+  // Only ever called with maps that `patch` has made itself.
+  const map = own as Map<string, T>;
+  for (const name of deleted) map.delete(name);
+  for (const [name, value] of set) map.set(name, value);
+}
