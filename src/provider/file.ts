@@ -5,7 +5,12 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { watch } from 'chokidar';
 import type { FSWatcher } from 'chokidar';
-import type { DynamicConfiguration } from '../config/dynamic.ts';
+import type {
+  DynamicConfiguration,
+  MiddlewareConfiguration,
+  RouterConfiguration,
+  ServiceConfiguration,
+} from '../config/dynamic.ts';
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
 import type { FileProviderConfiguration } from '../config/static.ts';
 import { ConfigError, errnoOf, errorText } from '../errors.ts';
@@ -149,9 +154,9 @@ export class FileProvider {
   #read(): DynamicConfiguration {
     if (!this.#isFolder) return this.#readFile(this.#path);
     const merged = {
-      routers: new Map(),
-      services: new Map(),
-      middlewares: new Map(),
+      routers: new Map<string, RouterConfiguration>(),
+      services: new Map<string, ServiceConfiguration>(),
+      middlewares: new Map<string, MiddlewareConfiguration>(),
       certificates: [] as DynamicConfiguration['tls']['certificates'][number][],
     };
     let defaultCertificate: DynamicConfiguration['tls']['defaultCertificate'];
@@ -175,9 +180,9 @@ export class FileProvider {
   }
 
   /** The first file wins. */
-  #merge(
-    all: Map<string, unknown>,
-    more: ReadonlyMap<string, unknown>,
+  #merge<T>(
+    all: Map<string, T>,
+    more: ReadonlyMap<string, T>,
     origin: { readonly kind: string; readonly file: string },
   ): void {
     for (const [name, value] of more) {

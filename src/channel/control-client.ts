@@ -1,0 +1,83 @@
+// A worker's end of the private socket. The table it has stays in use while the controller is away; when that is back, a snapshot
+// brings it up to date.
+
+import net from 'node:net';
+import type { Socket } from 'node:net';
+import { errorText } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { RouterSpec, ServiceSpec, TableChange } from '../runtime/table-change.ts';
+import { LineReader, toLine } from './lines.ts';
+import type { ControllerMessage, WorkerMessage } from './messages.ts';
+
+const RECONNECT_MS = 50;
+
+/** What a control client is made of. */
+export interface ControlClientOptions {
+  readonly path: string;
+  readonly workerId: number;
+  readonly log: Logger;
+  /** Synchronous: when it returns, the change is live. */
+  readonly onChange: (change: TableChange) => void;
+}
+
+/** One worker's link to the controller. */
+export class ControlClient {
+  readonly #options: ControlClientOptions;
+  #socket: Socket | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
+  #routers: RouterSpec[] = [];
+  #services: ServiceSpec[] = [];
+
+  constructor(options: ControlClientOptions) {
+    this.#options = options;
+  }
+
+  /** Connects, and connects again for ever. */
+  start(): void {
+    const socket = net.connect(this.#options.path);
+    const lines = new LineReader();
+    this.#socket = socket;
+    this.#routers = [];
+    this.#services = [];
+    socket.on('connect', () => {
+      socket.write(toLine({ type: 'hello', workerId: this.#options.workerId } satisfies WorkerMessage));
+    });
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const document of lines.read(chunk)) this.#hear(socket, document as ControllerMessage);
+      } catch (error) {
+        this.#options.log.error({ err: error, reason: errorText(error) }, 'a change could not be applied');
+        socket.destroy();
+      }
+    });
+    socket.on('error', () => {
+      // The controller is away; `close` follows.
+    });
+    socket.on('close', () => {
+      if (!this.#isStopped) this.#timer = setTimeout(() => this.start(), RECONNECT_MS);
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    this.#socket?.destroy();
+  }
+
+  #hear(socket: Socket, message: ControllerMessage): void {
+    if (message.type === 'part') {
+      this.#routers.push(...message.routers);
+      this.#services.push(...message.services);
+      return;
+    }
+    let { change } = message;
+    if (change.full) {
+      change = { ...change, routers: this.#routers, services: this.#services };
+      this.#routers = [];
+      this.#services = [];
+    }
+    this.#options.onChange(change);
+    socket.write(toLine({ type: 'applied', generation: change.generation } satisfies WorkerMessage));
+  }
+}

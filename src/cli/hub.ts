@@ -1,0 +1,4 @@
+import { Command } from 'commander';
+export function hubCommand(): Command {
+  return new Command('hub');
+}

@@ -1,0 +1,123 @@
+// The part of a controller that every engine has: the runtime, the channel to the workers and the read API. Whoever has routes to offer
+// calls `replace` or `patch`, and is told when they are live in every worker.
+
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import fastify from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import { registerReadApi } from '../api/read-api.ts';
+import { ControlServer } from '../channel/control-server.ts';
+import type { DynamicConfiguration } from '../config/dynamic.ts';
+import type { StaticConfiguration } from '../config/static.ts';
+import type { Logger } from '../log.ts';
+import { createBasicAuth } from '../middleware/basic-auth.ts';
+import { builtInServices, internalConfiguration, withEntryPointAuth } from '../provider/internal.ts';
+import type { DynamicPatch } from '../runtime/dynamic-patch.ts';
+import { Runtime } from '../runtime/runtime.ts';
+import type { TableChange } from '../runtime/table-change.ts';
+import { assertUsablePair } from '../tls/certificate-store.ts';
+import { createSelfSignedCertificate } from '../tls/self-signed.ts';
+import { parseTargetUrl } from '../upstream/target.ts';
+import { VERSION } from '../version.ts';
+
+/** Files in the private runtime folder. */
+export const CONTROL_SOCKET = 'control.sock';
+export const API_SOCKET = 'api.sock';
+
+/** What an engine controller is made of. */
+export interface EngineControllerOptions {
+  readonly static: StaticConfiguration;
+  /** Private folder of the supervisor. */
+  readonly runtimeFolder: string;
+  readonly log: Logger;
+  readonly onSilentWorker: (workerId: number) => void;
+}
+
+/** Runtime, channel and read API of one engine. */
+export class EngineController {
+  readonly runtime: Runtime;
+  readonly #control: ControlServer;
+  readonly #api: FastifyInstance;
+  readonly #apiPath: string;
+  readonly #controlPath: string;
+  #isTerminating = false;
+
+  private constructor(options: EngineControllerOptions, runtime: Runtime) {
+    this.runtime = runtime;
+    this.#controlPath = join(options.runtimeFolder, CONTROL_SOCKET);
+    this.#control = new ControlServer({
+      path: this.#controlPath,
+      log: options.log,
+      snapshot: () => runtime.snapshot(),
+      onSilent: options.onSilentWorker,
+    });
+    this.#apiPath = join(options.runtimeFolder, API_SOCKET);
+    this.#api = fastify({ logger: false, forceCloseConnections: true });
+    registerReadApi(this.#api, {
+      static: runtime.static,
+      runtime,
+      startedAt: new Date(),
+      version: VERSION,
+      isTerminating: () => this.#isTerminating,
+    });
+  }
+
+  static async create(options: EngineControllerOptions): Promise<EngineController> {
+    const configuration = withEntryPointAuth(options.static);
+    const runtime = new Runtime({
+      static: configuration,
+      log: options.log,
+      checks: {
+        middleware: (spec) => {
+          createBasicAuth(spec.options);
+        },
+        serverUrl: (url) => {
+          parseTargetUrl(url);
+        },
+      },
+      builtInServices: builtInServices(configuration),
+      fallbackCertificate: await createSelfSignedCertificate(),
+      checkCertificate: assertUsablePair,
+    });
+    runtime.replace('internal', internalConfiguration(configuration));
+    return new EngineController({ ...options, static: configuration }, runtime);
+  }
+
+  /** A provider's whole configuration; resolves when it is live in every accepting worker. */
+  replace(provider: string, configuration: DynamicConfiguration): Promise<void> {
+    return this.#publish(this.runtime.replace(provider, configuration));
+  }
+
+  /** A change to a provider's configuration; resolves when it is live in every accepting worker. */
+  patch(provider: string, patch: DynamicPatch): Promise<void> {
+    return this.#publish(this.runtime.patch(provider, patch));
+  }
+
+  #publish(change: TableChange | undefined): Promise<void> {
+    return change === undefined ? Promise.resolve() : this.#control.publish(change);
+  }
+
+  /** Opens the private sockets. The first complete table must be in: workers that connect take what there is. */
+  async start(): Promise<void> {
+    // A controller that was killed has left its sockets behind.
+    rmSync(this.#apiPath, { force: true });
+    rmSync(this.#controlPath, { force: true });
+    await this.#api.listen({ path: this.#apiPath });
+    await this.#control.start();
+  }
+
+  /** Which workers accept requests, from the supervisor. */
+  setAccepting(workerIds: readonly number[]): void {
+    this.#control.setAccepting(workerIds);
+  }
+
+  /** From now on `/ping` says that the engine is going. */
+  terminate(): void {
+    this.#isTerminating = true;
+  }
+
+  async stop(): Promise<void> {
+    this.#control.stop();
+    await this.#api.close();
+  }
+}

@@ -1,0 +1,52 @@
+// Entry of the controller process; which controller it becomes is told by the supervisor.
+
+import { createLogger } from '../log.ts';
+import { runChild } from '../supervisor/child.ts';
+import type { ControllerStart, ToController } from '../supervisor/messages.ts';
+import { startHubController } from './hub-controller.ts';
+import { startTraefikController } from './traefik-controller.ts';
+
+/** What every kind of controller can be told. */
+export interface RunningController {
+  readonly setAccepting: (workerIds: readonly number[]) => void;
+  readonly reload: () => Promise<void>;
+  readonly onServing: () => Promise<void>;
+  readonly terminate: () => void;
+}
+
+let running: Promise<RunningController> | undefined;
+
+function start(message: ControllerStart): Promise<RunningController> {
+  const log = createLogger('controller', message.static.log);
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'the controller met a mistake of the program');
+    process.exit(1);
+  });
+  return message.controller.kind === 'traefik'
+    ? startTraefikController(message, log)
+    : startHubController(message, message.controller.settings, log);
+}
+
+runChild('jtp controller', async (received) => {
+  const message = received as ToController;
+  if (message.type === 'start') {
+    running = start(message);
+    await running;
+    return;
+  }
+  const controller = await running;
+  switch (message.type) {
+    case 'accepting':
+      controller?.setAccepting(message.workerIds);
+      return;
+    case 'reload':
+      await controller?.reload();
+      return;
+    case 'serving':
+      await controller?.onServing();
+      return;
+    case 'terminating':
+      controller?.terminate();
+      return;
+  }
+});

@@ -1,0 +1,51 @@
+// What the supervisor and its children say to each other, over Node's own channel. The channel's end is how a child learns that the
+// supervisor is gone.
+
+import type { StaticConfiguration } from '../config/static.ts';
+
+/** Which controller to run. */
+export type ControllerKind =
+  { readonly kind: 'traefik' } | { readonly kind: 'hub'; readonly settings: unknown };
+
+/** Everything a child is started with. */
+export interface WorkerStart {
+  readonly type: 'start';
+  readonly static: StaticConfiguration;
+  readonly runtimeFolder: string;
+  readonly workerId: number;
+}
+
+export interface ControllerStart {
+  readonly type: 'start';
+  readonly static: StaticConfiguration;
+  readonly runtimeFolder: string;
+  readonly controller: ControllerKind;
+  /** The port its REST API had before it was restarted; 0 = any. */
+  readonly apiPort: number;
+  readonly supervisorPid: number;
+}
+
+/** Supervisor → worker. */
+export type ToWorker = WorkerStart | { readonly type: 'drain'; readonly graceMs: number };
+
+/** Worker → supervisor. */
+export type FromWorker =
+  | { readonly type: 'hello' }
+  | { readonly type: 'listening'; readonly addresses: readonly string[] }
+  | { readonly type: 'failed'; readonly message: string };
+
+/** Supervisor → controller. */
+export type ToController =
+  | ControllerStart
+  | { readonly type: 'accepting'; readonly workerIds: readonly number[] }
+  | { readonly type: 'reload' }
+  /** Every worker listens: what waits for that may be told now. */
+  | { readonly type: 'serving' }
+  | { readonly type: 'terminating' };
+
+/** Controller → supervisor. */
+export type FromController =
+  | { readonly type: 'hello' }
+  | { readonly type: 'ready'; readonly apiUrl?: string; readonly apiPort?: number }
+  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'silent'; readonly workerId: number };
