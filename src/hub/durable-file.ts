@@ -57,7 +57,10 @@ export class DurableFile {
 
   /** False: it has to be written in place. */
   async #replace(target: string, content: string): Promise<boolean> {
-    const temporary = join(dirname(target), `.${basename(target)}.${String(process.pid)}-${String(++this.#counter)}.tmp`);
+    const temporary = join(
+      dirname(target),
+      `.${basename(target)}.${String(process.pid)}-${String(++this.#counter)}.tmp`,
+    );
     try {
       const old = await stat(target).catch(() => undefined);
       const file = await open(temporary, 'wx', NEW_FILE_MODE);

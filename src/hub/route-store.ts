@@ -198,7 +198,9 @@ export class RouteStore {
     const { route } = change;
     // The hub adds some routes again every few minutes: nothing changes, so nothing is done.
     const isSame =
-      old !== undefined && old.target === route.target && JSON.stringify(old.data) === JSON.stringify(route.data);
+      old !== undefined &&
+      old.target === route.target &&
+      JSON.stringify(old.data) === JSON.stringify(route.data);
     if (isSame) return;
     if (!before.has(routespec)) before.set(routespec, old);
     this.#routes.set(routespec, storeRoute(route, this.#options));
@@ -235,7 +237,8 @@ export class RouteStore {
       await this.#takeEdit(await this.#read());
     } catch (error) {
       const reason = errorText(error);
-      if (reason !== this.#complained) this.#options.log.error({ reason }, 'the routes file cannot be checked');
+      if (reason !== this.#complained)
+        this.#options.log.error({ reason }, 'the routes file cannot be checked');
       this.#complained = reason;
     }
   }
@@ -253,7 +256,10 @@ export class RouteStore {
     else {
       try {
         foreign = this.#options.completeForeign(parseRoutes(text, this.#options).foreign);
-        log.info({ file }, 'somebody has edited the routes file; what is not a route of JupyterHub is taken over');
+        log.info(
+          { file },
+          'somebody has edited the routes file; what is not a route of JupyterHub is taken over',
+        );
       } catch (error) {
         await this.#setAside(error);
       }

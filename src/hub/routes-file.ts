@@ -55,7 +55,9 @@ export function storeRoute(
 
 function tomlBlock(route: Omit<StoredRoute, 'text'>, entryPoint: string): string {
   const { router, service, routespec, target, data } = route;
-  const dataLine = isTomlData(data) ? `data = ${tomlValue(data)}` : `dataJson = ${tomlString(JSON.stringify(data))}`;
+  const dataLine = isTomlData(data)
+    ? `data = ${tomlValue(data)}`
+    : `dataJson = ${tomlString(JSON.stringify(data))}`;
   return (
     `\n[http.routers.${router}]\n` +
     `rule = ${tomlString(route.rule)}\nentryPoints = [${tomlString(entryPoint)}]\nservice = "${service}"\n` +
@@ -67,10 +69,7 @@ function tomlBlock(route: Omit<StoredRoute, 'text'>, entryPoint: string): string
   );
 }
 
-function yamlLines(
-  route: Omit<StoredRoute, 'text'>,
-  entryPoint: string,
-): readonly [string, string, string] {
+function yamlLines(route: Omit<StoredRoute, 'text'>, entryPoint: string): readonly [string, string, string] {
   const { router, service, rule, routespec, target, data } = route;
   const server = hasPath(target) ? { url: target, preservePath: true } : { url: target };
   return [
@@ -83,12 +82,16 @@ function yamlLines(
 /** TOML has no null and no lone surrogates. */
 function isTomlData(value: unknown): boolean {
   if (value === null || value === undefined) return false;
-  if (typeof value === 'string') return value.isWellFormed();
+  if (typeof value === 'string') return isWellFormed(value);
   if (typeof value === 'number') return Number.isFinite(value);
   if (Array.isArray(value)) return value.every(isTomlData);
   if (typeof value === 'object')
-    return Object.entries(value).every(([key, item]) => key.isWellFormed() && isTomlData(item));
+    return Object.entries(value).every(([key, item]) => isWellFormed(key) && isTomlData(item));
   return true;
+}
+
+function isWellFormed(text: string): boolean {
+  return !/[\uD800-\uDFFF]/u.test(text);
 }
 
 /** A basic string: JSON's escapes are TOML's, but for one character. */
@@ -148,7 +151,8 @@ function renderYaml(routes: Iterable<StoredRoute>, foreign: ForeignContent): str
     (Object.keys(restHttp).length > 0 ? indent(stringifyYaml(restHttp), 2) : '');
   if (httpText !== '') text += `http:\n${httpText}`;
   if (Object.keys(rest).length > 0) text += stringifyYaml(rest);
-  const hubRest = isTable(jupyterhub) && Object.keys(jupyterhub).length > 0 ? indent(stringifyYaml(jupyterhub), 2) : '';
+  const hubRest =
+    isTable(jupyterhub) && Object.keys(jupyterhub).length > 0 ? indent(stringifyYaml(jupyterhub), 2) : '';
   if (hub !== '' || hubRest !== '') text += `jupyterhub:\n${hubRest}${hub === '' ? '' : `  routes:\n${hub}`}`;
   return text;
 }
@@ -203,11 +207,18 @@ function foreignOf(
   hubRest: Readonly<Record<string, unknown>>,
   own: { readonly routers: ReadonlySet<string>; readonly services: ReadonlySet<string> },
 ): ForeignContent {
-  const { http, jupyterhub: _hub, ...rest } = root;
-  const foreign: Record<string, unknown> = { ...rest };
+  const foreign: Record<string, unknown> = { ...root };
+  delete foreign['http'];
+  delete foreign['jupyterhub'];
+  const { http } = root;
   if (isTable(http)) {
     const left = Object.entries(http).map(([key, value]) => {
-      const names = key.toLowerCase() === 'routers' ? own.routers : key.toLowerCase() === 'services' ? own.services : undefined;
+      const names =
+        key.toLowerCase() === 'routers'
+          ? own.routers
+          : key.toLowerCase() === 'services'
+            ? own.services
+            : undefined;
       if (names === undefined || !isTable(value)) return [key, value] as const;
       return [key, Object.fromEntries(Object.entries(value).filter(([name]) => !names.has(name)))] as const;
     });

@@ -15,7 +15,6 @@ export interface HubRoute {
 /** Checks and completes a routespec; throws ProxyError JTP_ERR_ROUTE_INVALID. */
 export function normalizeRoutespec(text: string): string {
   const routespec = text.endsWith('/') ? text : `${text}/`;
-  // eslint-disable-next-line no-control-regex -- control bytes are what is looked for
   if (/[\s\u0000-\u001f\u007f?#]/.test(routespec) || routespec.includes('//'))
     throw new ProxyError('JTP_ERR_ROUTE_INVALID', {
       message: `routespec ${JSON.stringify(text)}: expected a percent-encoded prefix such as "/user/zoe/"`,
@@ -47,9 +46,7 @@ export function ruleOf(routespec: string): string {
   const slash = routespec.indexOf('/');
   const host = routespec.slice(0, slash);
   const terms = pathForms(routespec.slice(slash)).flatMap((path) =>
-    path === '/'
-      ? ['PathPrefix(`/`)']
-      : [`PathPrefix(${quote(path)})`, `Path(${quote(path.slice(0, -1))})`],
+    path === '/' ? ['PathPrefix(`/`)'] : [`PathPrefix(${quote(path)})`, `Path(${quote(path.slice(0, -1))})`],
   );
   const path = terms.length === 1 ? (terms[0] ?? '') : `( ${terms.join(' || ')} )`;
   return host === '' ? path : `Host(${quote(host)}) && ${path}`;
@@ -72,9 +69,7 @@ function decode(path: string, isKept: (character: string) => boolean): string {
     return [...text]
       .map((character) => {
         const code = character.codePointAt(0) ?? 0;
-        return code < 0x20 || code === 0x7f || isKept(character)
-          ? encodeBytes(character)
-          : character;
+        return code < 0x20 || code === 0x7f || isKept(character) ? encodeBytes(character) : character;
       })
       .join('');
   });
@@ -96,7 +91,8 @@ function quote(text: string): string {
 export function assertTarget(target: unknown): string {
   if (typeof target === 'string') {
     if (/^(?:unix:|http\+unix:\/\/)/i.test(target)) return target;
-    if (/^https?:\/\//i.test(target) && URL.canParse(target) && new URL(target).hostname !== '') return target;
+    if (/^https?:\/\//i.test(target) && URL.canParse(target) && new URL(target).hostname !== '')
+      return target;
   }
   throw new ProxyError('JTP_ERR_ROUTE_INVALID', {
     message: `target ${JSON.stringify(target)}: expected a URL such as "http://127.0.0.1:8888"`,

@@ -1,11 +1,11 @@
-// HTTP basic authentication. Source: RFC 7617; Traefik documentation, basicAuth. Hashes are checked on the thread pool, at most two at a
+// HTTP basic authentication. Source: RFC 7617; Traefik documentation, basicAuth. bcrypt is checked on a thread of its own, one at a
 // time, and what has been verified is remembered under a keyed digest, so that a page with fifty requests costs one check.
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { verify as verifyBcrypt } from '@node-rs/bcrypt';
 import { createRequire } from 'node:module';
 import type { BasicAuthConfiguration } from '../config/static.ts';
 import { ProxyError } from '../errors.ts';
+import { verifyBcrypt } from './bcrypt-pool.ts';
 
 /** Checks credentials for one middleware. */
 export interface BasicAuth {
@@ -24,9 +24,6 @@ export interface BasicAuth {
 const md5 = createRequire(import.meta.url)('apache-md5') as (password: string, salt: string) => string;
 
 const CACHE_ENTRIES = 1000;
-const CONCURRENT_CHECKS = 2;
-/** Checks that may wait; more are refused, since each costs a tenth of a second of CPU. */
-const WAITING_CHECKS = 200;
 
 type Hash = (password: string) => Promise<boolean>;
 
@@ -80,7 +77,7 @@ class HashedBasicAuth implements BasicAuth {
     // An unknown name costs as much as a known one, so that time does not tell them apart.
     const hash = known ?? this.#users.values().next().value;
     if (hash === undefined) return undefined;
-    const isRight = await limited(() => hash(password));
+    const isRight = await hash(password);
     if (!isRight || known === undefined) return undefined;
     this.#remember(this.#digest(authorization), name);
     return name;
@@ -132,22 +129,4 @@ function isSame(a: string, b: string): boolean {
   const left = createHash('sha256').update(a).digest();
   const right = createHash('sha256').update(b).digest();
   return timingSafeEqual(left, right);
-}
-
-const waiting: (() => void)[] = [];
-let running = 0;
-
-/** Runs a check when fewer than CONCURRENT_CHECKS are running; false without running it when too many wait. */
-async function limited(check: () => Promise<boolean>): Promise<boolean> {
-  if (running >= CONCURRENT_CHECKS) {
-    if (waiting.length >= WAITING_CHECKS) return false;
-    await new Promise<void>((resolve) => waiting.push(resolve));
-  }
-  running++;
-  try {
-    return await check();
-  } finally {
-    running--;
-    waiting.shift()?.();
-  }
 }
