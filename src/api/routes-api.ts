@@ -118,9 +118,9 @@ function registerChpRoutes(app: FastifyInstance, options: RoutesApiOptions): voi
   app.get('/api/routes', (request, reply) => {
     if (typeof request.query === 'object' && request.query !== null && 'inactive_since' in request.query)
       return reply.code(501).send({ error: 'inactive_since is not supported yet' });
-    const found: Record<string, unknown> = {};
-    for (const route of options.routes()) found[pathOf(route.routespec)] = describe(route);
-    return reply.send(found);
+    return reply.send(
+      Object.fromEntries([...options.routes()].map((route) => [pathOf(route.routespec), describe(route)])),
+    );
   });
   app.get<{ Params: { '*': string } }>('/api/routes/*', (request, reply) => {
     const route = options.route(routespecOf(request.params['*']));
