@@ -123,6 +123,12 @@ const ERROR_KINDS = {
     retry: 'never',
     status: 501,
   },
+  JTP_ERR_HTTP_EXPECTATION: {
+    message: 'the expectation cannot be met',
+    source: 'downstream',
+    retry: 'never',
+    status: 417,
+  },
   JTP_ERR_HTTP_VERSION: {
     message: 'the HTTP version is not supported',
     source: 'downstream',

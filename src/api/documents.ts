@@ -81,7 +81,8 @@ function routerBody(router: RouterState): Record<string, unknown> {
     middlewares: router.middlewares,
     service: configuration.service,
     rule: configuration.rule,
-    priority: router.priority,
+    priority: Number(router.priorityText),
+    ruleSyntax: router.provider === 'internal' ? 'default' : undefined,
     tls:
       router.tlsOptions === undefined
         ? undefined
@@ -89,7 +90,7 @@ function routerBody(router: RouterState): Record<string, unknown> {
     observability: { accessLogs: true, metrics: true, tracing: true, traceVerbosity: 'minimal' },
     error: router.errors,
     status: router.status,
-    using: router.status === 'disabled' ? [] : router.using,
+    using: router.using,
   });
 }
 
@@ -119,7 +120,7 @@ function serviceBody(service: ServiceState): Record<string, unknown> {
     status: service.status,
     usedBy: [...service.usedBy].sort(),
     serverStatus:
-      servers.length === 0 || service.usedBy.size === 0
+      servers.length === 0 || service.usedBy.size === 0 || service.status === 'disabled'
         ? undefined
         : Object.fromEntries(servers.map(({ url }) => [url, 'UP'])),
   });
@@ -169,6 +170,7 @@ export function overviewDocument(runtime: Runtime): Record<string, unknown> {
     },
     tcp: { routers: none, services: none, middlewares: none },
     udp: { routers: none, services: none },
+    certificates: none,
     features: { tracing: '', metrics: '', accessLog: false },
     ...compact({ providers }),
   };

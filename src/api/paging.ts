@@ -12,8 +12,9 @@ export type Page =
 export function selectPage(documents: readonly Document[], query: URLSearchParams): Page {
   const page = positive(query.get('page'), 1);
   const perPage = positive(query.get('per_page'), DEFAULT_PER_PAGE);
-  if (page === undefined) return { problem: `invalid request: page: ${query.get('page') ?? ''}` };
-  if (perPage === undefined) return { problem: `invalid request: per_page: ${query.get('per_page') ?? ''}` };
+  if (page === undefined) return { problem: `invalid request: page: ${numberIn(query.get('page'))}` };
+  if (perPage === undefined)
+    return { problem: `invalid request: per_page: ${numberIn(query.get('per_page'))}` };
   const found = sort(
     documents.filter((document) => isWanted(document, query)),
     query,
@@ -23,6 +24,11 @@ export function selectPage(documents: readonly Document[], query: URLSearchParam
     return { problem: `invalid request: page: ${String(page)}, per_page: ${String(perPage)}` };
   const isLast = start + perPage >= found.length;
   return { documents: found.slice(start, start + perPage), next: isLast ? 1 : page + 1 };
+}
+
+/** What is not a number counts as zero. */
+function numberIn(text: string | null): string {
+  return /^-?[0-9]+$/.test(text ?? '') ? (text ?? '0') : '0';
 }
 
 function positive(text: string | null, fallback: number): number | undefined {

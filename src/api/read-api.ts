@@ -1,6 +1,7 @@
 // The read API: what the engine runs with, in the documents of Traefik's API, so that whatever polls a Traefik can poll this. Source:
 // Traefik documentation, API; for version 1, its API documentation. Authentication is a middleware in the workers and not here.
 
+import { STATUS_CODES } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { StaticConfiguration } from '../config/static.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -26,15 +27,19 @@ export interface ReadApiOptions {
   readonly isTerminating: () => boolean;
 }
 
+/** Set by the workers: which of the built-in services is meant. */
+const SERVICE_HEADER = 'x-jtp-service';
+
 /** Traefik's own types say text/plain for errors although they are JSON. */
 const ERROR_TYPE = 'text/plain; charset=utf-8';
 
-function sendJson(reply: FastifyReply, document: unknown): FastifyReply {
+function sendJson(reply: FastifyReply, document: unknown, type = 'application/json'): FastifyReply {
   const text = JSON.stringify(document).replace(
     /[<>&]/g,
     (character) => `\\u00${character.charCodeAt(0).toString(16)}`,
   );
-  return reply.type('application/json').send(`${text}\n`);
+  // As bytes, or the framework would add a charset that Traefik does not send.
+  return reply.header('content-type', type).send(Buffer.from(`${text}\n`));
 }
 
 function sendError(reply: FastifyReply, status: number, message: string): FastifyReply {
@@ -45,16 +50,26 @@ function sendError(reply: FastifyReply, status: number, message: string): Fastif
     .send(`${JSON.stringify({ message })}\n`);
 }
 
+function sendNotFound(reply: FastifyReply): FastifyReply {
+  return reply
+    .code(404)
+    .header('x-content-type-options', 'nosniff')
+    .type(ERROR_TYPE)
+    .send('404 page not found\n');
+}
+
 /** Puts all read-only paths on `app`. */
 export function registerReadApi(app: FastifyInstance, options: ReadApiOptions): void {
   const { static: configuration, runtime } = options;
   const base = (configuration.api?.basePath ?? '/').replace(/\/+$/, '');
-  app.get('/ping', (_request, reply) => {
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.headers[SERVICE_HEADER] !== 'ping@internal') return;
     const status = options.isTerminating() ? (configuration.ping?.terminatingStatusCode ?? 503) : 200;
-    return reply
-      .code(status)
-      .type('text/plain; charset=utf-8')
-      .send(status === 200 ? 'OK' : 'Terminating');
+    const body = STATUS_CODES[status] ?? '';
+    // Past the framework, which would add a type that Traefik does not send.
+    reply.hijack();
+    reply.raw.writeHead(status, { 'content-length': body.length }).end(request.method === 'HEAD' ? '' : body);
+    await Promise.resolve();
   });
   const list = (path: string, kind: string, documents: () => readonly Document[]): void => {
     app.get(`${base}/api/${path}`, (request, reply) => sendList(request, reply, documents()));
@@ -65,11 +80,15 @@ export function registerReadApi(app: FastifyInstance, options: ReadApiOptions): 
     });
   };
   app.get(`${base}/api/version`, (_request, reply) =>
-    sendJson(reply, {
-      Version: options.version,
-      Codename: 'jupyterhub',
-      startDate: options.startedAt.toISOString(),
-    }),
+    sendJson(
+      reply,
+      {
+        Version: options.version,
+        Codename: 'jupyterhub',
+        startDate: options.startedAt.toISOString(),
+      },
+      'application/json; charset=UTF-8',
+    ),
   );
   app.get(`${base}/api/overview`, (_request, reply) => sendJson(reply, overviewDocument(runtime)));
   app.get(`${base}/api/rawdata`, (_request, reply) => sendJson(reply, rawDataDocument(runtime)));
@@ -80,13 +99,7 @@ export function registerReadApi(app: FastifyInstance, options: ReadApiOptions): 
   if (configuration.format === 'v1') registerV1Api(app, runtime);
   if (configuration.api?.dashboard === true) registerDashboard(app, base);
   app.setNotFoundHandler((request, reply) =>
-    request.method === 'GET'
-      ? reply
-          .code(404)
-          .header('x-content-type-options', 'nosniff')
-          .type(ERROR_TYPE)
-          .send('404 page not found\n')
-      : reply.code(405).send(),
+    request.method === 'GET' ? sendNotFound(reply) : reply.code(405).send(),
   );
 }
 
@@ -95,6 +108,10 @@ function registerElements(app: FastifyInstance, base: string, runtime: Runtime):
   app.get(`${base}/api/http/routers`, (request, reply) =>
     sendList(request, reply, [...runtime.routers.values()].map(routerDocument)),
   );
+  app.addHook('preHandler', async (request, reply) => {
+    // `/api/http/routers/` names nothing.
+    if (hasIdentifier(request) && identifier(request) === '') await sendNotFound(reply);
+  });
   app.get(`${base}/api/http/routers/:id`, (request, reply) => {
     const router = runtime.routers.get(identifier(request));
     return router === undefined
@@ -119,6 +136,10 @@ function registerElements(app: FastifyInstance, base: string, runtime: Runtime):
       ? sendError(reply, 404, `middleware not found: ${identifier(request)}`)
       : sendJson(reply, middlewareDocument(middleware));
   });
+}
+
+function hasIdentifier(request: FastifyRequest): boolean {
+  return typeof request.params === 'object' && request.params !== null && 'id' in request.params;
 }
 
 /** Fastify has decoded it already. */

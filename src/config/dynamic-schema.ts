@@ -1,7 +1,7 @@
 // Every key of Traefik's dynamic configuration (version 3, and the tables of version 1) and its verdict here. Source: Traefik
 // documentation, dynamic configuration reference; `docs/configuration.md` lists the same keys.
 
-import { all, bool, ignored, int, list, map, string, strings, struct, unsupported } from './schema.ts';
+import { all, bool, ignored, int, int64, list, map, string, strings, struct, unsupported } from './schema.ts';
 import type { Field, Fields } from './schema.ts';
 import { ROUTER_TLS } from './static-schema.ts';
 
@@ -58,7 +58,7 @@ const HTTP = struct({
       entryPoints: strings,
       service: string,
       middlewares: strings,
-      priority: int,
+      priority: int64,
       tls: ROUTER_TLS,
       ...all(unsupported, 'ruleSyntax', 'observability', 'parentRefs'),
     }),

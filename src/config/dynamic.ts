@@ -10,8 +10,10 @@ export interface RouterConfiguration {
   readonly entryPoints?: readonly string[];
   readonly service?: string;
   readonly middlewares?: readonly string[];
-  /** 0 or absent: the byte length of the rule. int64 in Traefik; beyond 2^53 the nearest representable number. */
+  /** 0 or absent: the byte length of the rule. int64 in Traefik; beyond 2^53 the nearest representable number, with its digits in `priorityText`. */
   readonly priority?: number;
+  /** The exact digits of a priority that a number cannot hold. */
+  readonly priorityText?: string;
   readonly tls?: RouterTlsConfiguration;
 }
 

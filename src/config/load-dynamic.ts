@@ -20,7 +20,6 @@ import { readV1Dynamic } from './upgrade-dynamic.ts';
 /** The dynamic configuration in `text`; TOML or YAML by the extension of `file`. An empty text is a configuration without anything. */
 export function parseDynamicConfiguration(text: string, file: string): DynamicConfiguration {
   const source = parseSource(text, file);
-  const decoder = new Decoder(file, source.lineOf);
   // Root keys of others (`[jupyterhub]`) are nobody's business here.
   const known: Record<string, unknown> = {};
   const v1: Record<string, unknown> = {};
@@ -32,6 +31,7 @@ export function parseDynamicConfiguration(text: string, file: string): DynamicCo
       v1[name] = value;
     else known[key] = value;
   }
+  const decoder = new Decoder(file, source.lineOf, { allowsEmpty: Object.keys(v1).length > 0 });
   const tree = decoder.fields(known, DYNAMIC_FIELDS, []);
   const configuration = Object.keys(v1).length > 0 ? readV1Dynamic(v1, decoder) : buildDynamic(tree, decoder);
   if (decoder.problems.length > 0) throw new ConfigError(decoder.problems);
@@ -78,9 +78,14 @@ function buildRouter(router: Readonly<Record<string, unknown>>): RouterConfigura
     ...(entryPoints === undefined || entryPoints.length === 0 ? {} : { entryPoints }),
     ...(typeof service === 'string' ? { service } : {}),
     ...(middlewares === undefined || middlewares.length === 0 ? {} : { middlewares }),
-    ...(typeof priority === 'number' ? { priority } : {}),
+    ...(typeof priority === 'string' ? priorityOf(priority) : {}),
     ...(tls === undefined ? {} : { tls: buildRouterTls(tls) }),
   };
+}
+
+function priorityOf(text: string): { priority: number; priorityText?: string } {
+  const priority = Number(text);
+  return Number.isSafeInteger(priority) ? { priority } : { priority, priorityText: text };
 }
 
 function buildService(service: Readonly<Record<string, unknown>>): ServiceConfiguration {

@@ -82,8 +82,8 @@ export function readStatic(
   const source = parseSource(text, file);
   if (Object.keys(source.root).length === 0)
     throw new ConfigError([{ file, message: 'no configuration found in the file' }]);
-  const decoder = new Decoder(file, source.lineOf);
   const isV1 = isVersion1(source);
+  const decoder = new Decoder(file, source.lineOf, { allowsEmpty: isV1 });
   const decoded = decoder.fields(source.root, isV1 ? STATIC_V1_FIELDS : STATIC_FIELDS, []);
   const notices: string[] = [];
   const tree = isV1 ? upgradeStatic(decoded, notices) : decoded;

@@ -24,6 +24,8 @@ export type Field =
 type ScalarField =
   | { readonly type: 'string' }
   | { readonly type: 'int' }
+  /** A whole number as text: more digits than a number can hold. */
+  | { readonly type: 'int64' }
   | { readonly type: 'bool' }
   | { readonly type: 'duration' }
   | { readonly type: 'choice'; readonly values: readonly string[] };
@@ -33,6 +35,7 @@ export type Fields = Readonly<Record<string, Field>>;
 
 export const string = { type: 'string' } as const;
 export const int = { type: 'int' } as const;
+export const int64 = { type: 'int64' } as const;
 export const bool = { type: 'bool' } as const;
 export const duration = { type: 'duration' } as const;
 export const strings = { type: 'strings' } as const;
@@ -72,9 +75,13 @@ export class Decoder {
   readonly #file: string;
   readonly #lineOf: LineOf;
 
-  constructor(file: string, lineOf: LineOf) {
+  readonly #allowsEmpty: boolean;
+
+  /** `allowsEmpty`: version 1 took an empty table for what it says, today's Traefik refuses the whole file. */
+  constructor(file: string, lineOf: LineOf, options: { readonly allowsEmpty?: boolean } = {}) {
     this.#file = file;
     this.#lineOf = lineOf;
+    this.#allowsEmpty = options.allowsEmpty ?? false;
   }
 
   /** Notes a problem with the key at `path`. */
@@ -120,7 +127,13 @@ export class Decoder {
       this.refuse(path, `expected a table, found ${describe(value)}`);
       return undefined;
     }
+    if (!field.allowEmpty) this.#refuseEmpty(value, path);
     return this.fields(value, field.fields, path);
+  }
+
+  #refuseEmpty(table: Readonly<Record<string, unknown>>, path: readonly string[]): void {
+    if (!this.#allowsEmpty && Object.keys(table).length === 0)
+      this.refuse(path, 'cannot be a standalone element: give it a key, or leave it out');
   }
 
   /** The keys of a table. */
@@ -149,6 +162,7 @@ export class Decoder {
       this.refuse(path, `expected a table of names, found ${describe(value)}`);
       return undefined;
     }
+    this.#refuseEmpty(value, path);
     const decoded = new Map<string, unknown>();
     for (const [name, item] of Object.entries(value)) {
       const result = this.decode(item, of, [...path, name]);
@@ -196,6 +210,8 @@ export class Decoder {
       }
       case 'int':
         return this.#int(value, text, path);
+      case 'int64':
+        return this.#int(value, text, path) === undefined ? undefined : text;
       case 'bool':
         if (/^(?:1|t|T|TRUE|true|True)$/.test(text)) return true;
         if (/^(?:0|f|F|FALSE|false|False)$/.test(text)) return false;
@@ -222,6 +238,7 @@ export class Decoder {
 const EXPECTED = {
   string: 'a string',
   int: 'a whole number',
+  int64: 'a whole number',
   bool: 'true or false',
   duration: 'a duration such as "10s"',
   choice: 'a string',

@@ -52,7 +52,12 @@ export class EngineController {
       onSilent: options.onSilentWorker,
     });
     this.#apiPath = join(options.runtimeFolder, API_SOCKET);
-    this.#api = fastify({ logger: false, forceCloseConnections: true });
+    this.#api = fastify({
+      logger: false,
+      forceCloseConnections: true,
+      exposeHeadRoutes: false,
+      routerOptions: { maxParamLength: 8192 },
+    });
     registerReadApi(this.#api, {
       static: runtime.static,
       runtime,

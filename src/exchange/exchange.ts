@@ -19,7 +19,7 @@ import type { ServerSideOfExchange, UpstreamConnection } from '../upstream/upstr
 import type { Target } from '../upstream/target.ts';
 import { forwardedLines } from './forwarded.ts';
 import type { ForwardedPolicy } from './forwarded.ts';
-import { interimHead, requestHead, responseHead, upgradeHead } from './heads.ts';
+import { interimHead, requestHead, responseHead, upgradeHead, upgradeOf } from './heads.ts';
 import type { Route } from './route.ts';
 
 /** What all exchanges of one entry point share. */
@@ -51,6 +51,9 @@ const FRESH_MS = 1000;
 const ATTEMPTS = 3;
 
 const NO_NAMES: readonly string[] = [];
+
+/** Tells the controller which of its services is meant. */
+export const CONTROLLER_HEADER = 'x-jtp-service';
 
 /** One request in flight. */
 export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
@@ -145,8 +148,13 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
     }
     let host = this.#request.replacesHost ? this.#request.host : undefined;
     let { target } = this.#request;
-    if (service.kind === 'controller') this.#target = service.target;
-    else {
+    let lines = additions;
+    let dropped = without;
+    if (service.kind === 'controller') {
+      this.#target = service.target;
+      dropped = [...without, CONTROLLER_HEADER];
+      lines += `${CONTROLLER_HEADER}: ${service.name}\r\n`;
+    } else {
       const server = service.balancer.pick();
       if (server === undefined) {
         this.#answer(503);
@@ -154,18 +162,18 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
       }
       this.#target = server.target;
       const { address } = server.target;
-      if (!service.balancer.passHostHeader) host = address.hostHeader;
+      if (!service.balancer.passHostHeader || this.#request.host === '') host = address.hostHeader;
       if (server.preservePath) target = address.path + target;
     }
     const { forwarded } = this.#context;
     const { hopByHop } = this.#request;
-    let names = without;
+    let names = dropped;
     if (hopByHop !== undefined)
       names = [...names, ...hopByHop.filter((name) => !forwarded.keptConnectionNames.has(name))];
     this.#text = requestHead(this.#request, this.#head, {
       isTrusted: forwarded.isTrusted(this.#client.remoteAddress),
       without: names,
-      additions: additions + forwardedLines(this.#client, this.#request, this.#head, forwarded),
+      additions: lines + forwardedLines(this.#client, this.#request, this.#head, forwarded),
       host,
       target,
     });
@@ -288,9 +296,11 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
   /** After 101 the two sockets belong to a tunnel. */
   #upgrade(head: MessageHead): void {
     const server = this.#server;
-    if (this.#request.upgrade === undefined || server === undefined) {
+    if (server === undefined || !isSameProtocol(this.#request.upgrade, upgradeOf(head))) {
       this.onServerFailed(
-        new ProxyError('JTP_ERR_UPSTREAM_PROTOCOL', { message: 'the server switched protocols unasked' }),
+        new ProxyError('JTP_ERR_UPSTREAM_PROTOCOL', {
+          message: 'the server switched to a protocol that was not asked for',
+        }),
         true,
       );
       server?.abandon();
@@ -324,6 +334,10 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
     last();
     this.#server = undefined;
   }
+}
+
+function isSameProtocol(asked: string | undefined, given: string): boolean {
+  return asked !== undefined && asked.toLowerCase() === given.toLowerCase();
 }
 
 function describe(target: Target): string {

@@ -26,12 +26,17 @@ export function forwardedLines(
 ): string {
   if (policy.isTrusted(connection.remoteAddress)) return trustedLines(connection, request, head, policy);
   const { host } = request;
-  if (request.upgrade !== undefined) return freshLines(connection, host, true, policy);
+  if (isWebSocket(request)) return freshLines(connection, host, true, policy);
   if (connection.forwardedSuffixHost !== host) {
     connection.forwardedSuffixHost = host;
     connection.forwardedSuffix = freshLines(connection, host, false, policy);
   }
   return connection.forwardedSuffix;
+}
+
+/** Only a WebSocket has schemes of its own. */
+function isWebSocket(request: Request): boolean {
+  return request.upgrade !== undefined && /^websocket$/i.test(request.upgrade);
 }
 
 function freshLines(
@@ -59,8 +64,7 @@ function trustedLines(
   const address = connection.remoteAddress;
   const chain = valuesOf(head, HeaderKind.forwardedFor);
   if (policy.appendsForwardedFor) chain.push(address);
-  const proto =
-    valueOf(head, HeaderKind.forwardedProto) ?? protoOf(connection.isTls, request.upgrade !== undefined);
+  const proto = valueOf(head, HeaderKind.forwardedProto) ?? protoOf(connection.isTls, isWebSocket(request));
   const port = valueOf(head, HeaderKind.forwardedPort) ?? portOf(request.host, proto, connection.isTls);
   const host = valueOf(head, HeaderKind.forwardedHost) ?? request.host;
   const realIp = valueOf(head, HeaderKind.realIp) ?? address;

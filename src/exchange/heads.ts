@@ -1,7 +1,7 @@
 // The heads that are sent on: to the server and back to the client. Lines that may pass go as the bytes they came in, in their order;
 // hop-by-hop fields stay behind and framing is always written anew (RFC 9110 §7.6.1, RFC 9112 §6).
 
-import { httpDate } from '../http1/answer.ts';
+import { httpDate, reasonFor } from '../http1/answer.ts';
 import type { Framing } from '../http1/framing.ts';
 import type { MessageHead } from '../http1/head.ts';
 import { HeaderKind } from '../http1/header-kind.ts';
@@ -89,18 +89,17 @@ export function requestHead(request: Request, head: MessageHead, edits: RequestE
 
 function requestFramingLines(request: Request): string {
   if (request.upgrade !== undefined) return `Connection: Upgrade\r\nUpgrade: ${request.upgrade}\r\n`;
-  const te = request.acceptsTrailers ? 'Te: trailers\r\n' : '';
   switch (request.framing.name) {
     case 'length':
-      return `${te}Content-Length: ${String(request.framing.length)}\r\n`;
+      return `Content-Length: ${String(request.framing.length)}\r\n`;
     case 'chunked':
-      return `${te}Transfer-Encoding: chunked\r\n`;
+      return 'Transfer-Encoding: chunked\r\n';
     case 'none':
     case 'until-close':
       // RFC 9110 §8.6: methods that usually carry content announce its absence.
       return request.method === 'POST' || request.method === 'PUT' || request.method === 'PATCH'
-        ? `${te}Content-Length: 0\r\n`
-        : te;
+        ? 'Content-Length: 0\r\n'
+        : '';
   }
 }
 
@@ -134,12 +133,18 @@ export function responseHead(
   const date = head.indexOf(HeaderKind.date) < 0 ? `Date: ${httpDate()}\r\n` : '';
   const persistence = persistenceLine(request, close || coding === 'until-close');
   return {
-    text: `HTTP/1.1 ${String(status)}${head.reason()}\r\n${lines}${date}${framingLine}${persistence}\r\n`,
+    text: `HTTP/1.1 ${String(status)}${reasonOf(head)}\r\n${lines}${date}${framingLine}${persistence}\r\n`,
     coding,
   };
 }
 
 const NO_NAMES: readonly string[] = [];
+
+/** Some clients stumble over a status line without a reason, although nothing obliges a server to give one. */
+function reasonOf(head: MessageHead): string {
+  const reason = head.reason();
+  return reason.length > 1 ? reason : ` ${reasonFor(head.status)}`;
+}
 
 function persistenceLine(request: Request, close: boolean): string {
   if (close) return 'Connection: close\r\n';
@@ -164,12 +169,16 @@ export function interimHead(head: MessageHead): string {
   return `HTTP/1.1 ${String(head.status)}${head.reason()}\r\n${linesWithout(head, RESPONSE_DROPS, NO_NAMES)}\r\n`;
 }
 
+/** The protocol that a 101 switches to; empty when it does not say. */
+export function upgradeOf(head: MessageHead): string {
+  const upgrade = head.indexOf(HeaderKind.upgrade);
+  return upgrade < 0 ? '' : head.value(upgrade);
+}
+
 /** The 101 that opens a tunnel. */
 export function upgradeHead(head: MessageHead): string {
-  const upgrade = head.indexOf(HeaderKind.upgrade);
-  const value = upgrade < 0 ? '' : head.value(upgrade);
   return (
     `HTTP/1.1 101${head.reason()}\r\n${linesWithout(head, RESPONSE_DROPS, NO_NAMES)}` +
-    `Connection: Upgrade\r\nUpgrade: ${value}\r\n\r\n`
+    `Connection: Upgrade\r\nUpgrade: ${upgradeOf(head)}\r\n\r\n`
   );
 }

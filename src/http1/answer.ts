@@ -17,6 +17,8 @@ const BODIES = new Map<number, Answer>([
   [404, { status: 404, body: '404 page not found\n', headers: PLAIN_TEXT }],
   [503, { status: 503, body: 'no available server\n', headers: PLAIN_TEXT }],
   [421, { status: 421, body: 'Misdirected Request\n', headers: PLAIN_TEXT }],
+  // What asks for coffee gets no explanation.
+  [418, { status: 418, body: '', headers: '' }],
   [499, { status: 499, body: 'Client Closed Request', headers: '' }],
 ]);
 
@@ -25,12 +27,24 @@ export function answerFor(status: number): Answer {
   return BODIES.get(status) ?? { status, body: STATUS_CODES[status] ?? '', headers: '' };
 }
 
+/** The answer to a message that is not acceptable; the connection ends with it. Bodies are those of Go's HTTP server. */
+export function refusalFor(status: number, detail: string): Answer {
+  const text = `${String(status)} ${STATUS_CODES[status] ?? ''}`;
+  return {
+    status,
+    body: detail === '' ? text : `${text}: ${detail}`,
+    headers: 'Content-Type: text/plain; charset=utf-8\r\n',
+  };
+}
+
 /** 401 with its challenge. Source: RFC 7617 §2; the body is Traefik's. */
 export function unauthorizedAnswer(realm: string): Answer {
+  // As bytes of UTF-8, one character per byte like everything in a head.
+  const quoted = Buffer.from(realm.replace(/["\\]/g, '\\$&'), 'utf8').toString('latin1');
   return {
     status: 401,
     body: '401 Unauthorized\n',
-    headers: `${PLAIN_TEXT}Www-Authenticate: Basic realm="${realm.replace(/["\\]/g, '\\$&')}"\r\n`,
+    headers: `Content-Type: text/plain\r\nWww-Authenticate: Basic realm="${quoted}"\r\n`,
   };
 }
 
@@ -47,7 +61,12 @@ export function httpDate(): string {
   return dateText;
 }
 
+/** The usual text of a status. */
+export function reasonFor(status: number): string {
+  return status === 418 ? "I'm a teapot" : (STATUS_CODES[status] ?? 'Unknown');
+}
+
 /** `HTTP/1.1 404 Not Found`, with its line end. */
 export function statusLine(status: number): string {
-  return `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`;
+  return `HTTP/1.1 ${String(status)} ${reasonFor(status)}\r\n`;
 }

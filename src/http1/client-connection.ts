@@ -10,7 +10,7 @@
 
 import type { Socket } from 'node:net';
 import { ProxyError } from '../errors.ts';
-import { answerFor, httpDate, statusLine } from './answer.ts';
+import { httpDate, refusalFor, statusLine } from './answer.ts';
 import type { Answer } from './answer.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { MessageHead } from './head.ts';
@@ -121,7 +121,7 @@ export class ClientConnection implements SocketOwner, Timed {
   /** Whether the connection ends with the current response. */
   get willClose(): boolean {
     const request = this.#request;
-    if (request === undefined || !request.keepAlive || request.upgrade !== undefined) return true;
+    if (request === undefined || !request.keepAlive) return true;
     const { keepAliveMaxRequests, keepAliveMaxTimeMs, deadlines, isDraining } = this.#options;
     if (keepAliveMaxRequests > 0 && this.#requests >= keepAliveMaxRequests) return true;
     if (keepAliveMaxTimeMs > 0 && deadlines.now - this.#openedAt > keepAliveMaxTimeMs) return true;
@@ -349,7 +349,7 @@ export class ClientConnection implements SocketOwner, Timed {
     this.#request = undefined;
     exchange?.onClientGone(error);
     if (this.#state === 'closed' || this.#state === 'passed') return;
-    this.answer(answerFor(error.status ?? 400));
+    this.answer(refusalFor(error.status ?? 400, detailOf(error)));
   }
 
   // Ending.
@@ -443,6 +443,11 @@ export class ClientConnection implements SocketOwner, Timed {
   #after(milliseconds: number): number {
     return milliseconds === 0 ? 0 : this.#options.deadlines.now + milliseconds;
   }
+}
+
+/** What a client may be told about its mistake. */
+function detailOf(error: ProxyError): string {
+  return error.code === 'JTP_ERR_HTTP_HOST' ? error.message : '';
 }
 
 /** `::ffff:10.0.0.1` is `10.0.0.1`; a zone (`fe80::1%eth0`) means nothing elsewhere. */

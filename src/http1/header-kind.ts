@@ -77,24 +77,33 @@ const CANDIDATES: readonly (readonly Candidate[] | undefined)[] = Array.from(
 const HYPHEN = 0x2d;
 const UNDERSCORE = 0x5f;
 
-/** The kind of the name at `block[at, at + length)`. `X_Forwarded_For` counts as `X-Forwarded-For`: some targets cannot tell them apart. */
+/** The kind of the name at `block[at, at + length)`. `X_Forwarded_For` is of the kind that only a
+ * trusted peer may send: some targets cannot tell it from `X-Forwarded-For`. */
 export function headerKindAt(block: Uint8Array, at: number, length: number): number {
   const candidates = CANDIDATES[length];
   if (candidates === undefined) return HeaderKind.other;
   for (const { bytes, kind } of candidates) {
     if (((block[at] ?? 0) | 0x20) !== bytes[0]) continue;
-    if (isSameName(block, at, bytes)) return kind;
+    const sameness = compareName(block, at, bytes);
+    // A look-alike is nothing that we read, but it must not get past us either where the real one may not.
+    if (sameness === 'alike') return kind >= HeaderKind.forwardedFor ? lookAlikeKind(kind) : HeaderKind.other;
+    if (sameness === 'same') return kind;
   }
   return HeaderKind.other;
 }
 
-function isSameName(block: Uint8Array, at: number, name: Uint8Array): boolean {
+function lookAlikeKind(kind: number): number {
+  return kind <= HeaderKind.forwardedOther ? HeaderKind.forwardedOther : HeaderKind.other;
+}
+
+function compareName(block: Uint8Array, at: number, name: Uint8Array): 'same' | 'alike' | 'other' {
+  let isAlike = false;
   // `| 0x20` lowers letters and leaves the digits and the hyphen of header names as they are.
   for (let index = 1; index < name.length; index++) {
     const byte = block[at + index] ?? 0;
     if ((byte | 0x20) === name[index]) continue;
-    if (byte === UNDERSCORE && name[index] === HYPHEN) continue;
-    return false;
+    if (byte !== UNDERSCORE || name[index] !== HYPHEN) return 'other';
+    isAlike = true;
   }
-  return true;
+  return isAlike ? 'alike' : 'same';
 }

@@ -24,8 +24,6 @@ export interface Request {
   readonly upgrade: string | undefined;
   /** Lower-case names that Connection declares hop-by-hop, beside the ones that always are. */
   readonly hopByHop: readonly string[] | undefined;
-  /** `TE: trailers` was sent. */
-  readonly acceptsTrailers: boolean;
 }
 
 const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?$/;
@@ -60,11 +58,10 @@ export function readRequest(head: MessageHead): Request {
   }
   if (host === undefined) {
     if (version === 11)
-      throw new ProxyError('JTP_ERR_HTTP_HOST', { message: 'a request needs a Host header' });
+      throw new ProxyError('JTP_ERR_HTTP_HOST', { message: 'missing required Host header' });
     host = '';
   }
-  if (!HOST.test(host))
-    throw new ProxyError('JTP_ERR_HTTP_HOST', { message: 'the Host header is not valid' });
+  if (!HOST.test(host)) throw new ProxyError('JTP_ERR_HTTP_HOST', { message: 'malformed Host header' });
   return {
     method,
     target,
@@ -75,14 +72,12 @@ export function readRequest(head: MessageHead): Request {
     keepAlive: version === 11 ? !connection.close : connection.keepAlive && !connection.close,
     upgrade: upgradeOf(headers, framing, version),
     hopByHop: connection.others,
-    acceptsTrailers: headers.acceptsTrailers,
   };
 }
 
 interface HeaderFacts {
   host: string | undefined;
   upgrade: string | undefined;
-  acceptsTrailers: boolean;
   connection: ConnectionOptions;
 }
 
@@ -92,14 +87,13 @@ function readHeaders(head: MessageHead): HeaderFacts {
   const facts: HeaderFacts = {
     host: undefined,
     upgrade: undefined,
-    acceptsTrailers: false,
     connection: NO_OPTIONS,
   };
   for (let index = 0; index < head.count; index++) {
     switch (head.kind(index)) {
       case HeaderKind.host:
         if (facts.host !== undefined)
-          throw new ProxyError('JTP_ERR_HTTP_HOST', { message: 'the request has several Host headers' });
+          throw new ProxyError('JTP_ERR_HTTP_HOST', { message: 'too many Host headers' });
         facts.host = head.value(index);
         break;
       case HeaderKind.connection:
@@ -108,8 +102,10 @@ function readHeaders(head: MessageHead): HeaderFacts {
       case HeaderKind.upgrade:
         facts.upgrade = facts.upgrade === undefined ? head.value(index) : '';
         break;
-      case HeaderKind.te:
-        facts.acceptsTrailers ||= /(?:^|[,\s])trailers(?:[\s,;]|$)/i.test(head.value(index));
+      case HeaderKind.expect:
+        // RFC 9110 §10.1.1: nothing else has ever been defined.
+        if (head.value(index).toLowerCase() !== '100-continue')
+          throw new ProxyError('JTP_ERR_HTTP_EXPECTATION');
         break;
       default:
         break;

@@ -51,9 +51,11 @@ function apiTree(foreign: ForeignContent, settings: HubSettings): ForeignContent
 /** All names of this machine count as one. */
 function hostRule(apiUrl: string): string {
   const { hostname } = new URL(apiUrl);
-  const local = ['localhost', '127.0.0.1', '[::1]'];
-  const hosts = local.includes(hostname) ? local : [hostname];
-  const terms = hosts.map((host) => `Host(\`${host}\`)`);
+  // Rules name an IPv6 address without its brackets.
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const local = ['localhost', '127.0.0.1', '::1'];
+  const hosts = local.includes(host) ? local : [host];
+  const terms = hosts.map((name) => `Host(\`${name}\`)`);
   return terms.length === 1 ? (terms[0] ?? '') : `(${terms.join(' || ')})`;
 }
 

@@ -53,6 +53,8 @@ interface Pending {
   readonly reject: (error: unknown) => void;
 }
 
+/** Events get lost: this often the file is looked at anyway. */
+const LOOK_MS = 1000;
 /** How long after an event the file is looked at: editors write in several steps. */
 const SETTLE_MS = 100;
 
@@ -69,6 +71,7 @@ export class RouteStore {
   #needsWrite = false;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #looker: NodeJS.Timeout | undefined;
   #complained = '';
 
   constructor(options: RouteStoreOptions) {
@@ -117,6 +120,10 @@ export class RouteStore {
         void this.#inspect();
       }, SETTLE_MS);
     };
+    this.#looker = setInterval(() => {
+      void this.#inspect();
+    }, LOOK_MS);
+    this.#looker.unref();
     this.#watcher.on('all', look);
     this.#watcher.on('error', (error) => {
       this.#options.log.warn({ file, reason: errorText(error) }, 'the routes file cannot be watched');
@@ -125,6 +132,7 @@ export class RouteStore {
 
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
+    clearInterval(this.#looker);
     await this.#watcher?.close();
   }
 

@@ -73,10 +73,15 @@ function yamlLines(route: Omit<StoredRoute, 'text'>, entryPoint: string): readon
   const { router, service, rule, routespec, target, data } = route;
   const server = hasPath(target) ? { url: target, preservePath: true } : { url: target };
   return [
-    `    ${router}: ${JSON.stringify({ rule, entryPoints: [entryPoint], service })}\n`,
-    `    ${service}: ${JSON.stringify({ loadBalancer: { passHostHeader: true, servers: [server] } })}\n`,
-    `    ${router}: ${JSON.stringify({ routespec, target, router, service, data })}\n`,
+    `    ${router}: ${yamlValue({ rule, entryPoints: [entryPoint], service })}\n`,
+    `    ${service}: ${yamlValue({ loadBalancer: { passHostHeader: true, servers: [server] } })}\n`,
+    `    ${router}: ${yamlValue({ routespec, target, router, service, data })}\n`,
   ];
+}
+
+/** JSON is YAML; two opening braces in a row can only stand in a string (see `tomlString`). */
+function yamlValue(value: unknown): string {
+  return JSON.stringify(value).replaceAll('{{', '{\\u007b');
 }
 
 /** TOML has no null and no lone surrogates. */
@@ -96,7 +101,8 @@ function isWellFormed(text: string): boolean {
 
 /** A basic string: JSON's escapes are TOML's, but for one character. */
 function tomlString(text: string): string {
-  return JSON.stringify(text).replaceAll('\u007f', '\\u007f');
+  // Traefik runs every file through a template engine first: two braces in a row must not stand in it.
+  return JSON.stringify(text).replaceAll('\u007f', '\\u007f').replaceAll('{{', '{\\u007b');
 }
 
 function tomlValue(value: unknown): string {

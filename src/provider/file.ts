@@ -18,6 +18,8 @@ import type { Logger } from '../log.ts';
 
 /** Several events of one change are taken as one. */
 const GATHER_MS = 20;
+/** Events get lost (network file systems, a file mounted by itself, many changes at once): this often the files are looked at anyway. */
+const LOOK_MS = 500;
 /** A file that is empty or broken right after an event may still be in the making. */
 const SETTLE_MS = 150;
 
@@ -39,6 +41,11 @@ export class FileProvider {
   readonly #isFolder: boolean;
   #watcher: FSWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #looker: NodeJS.Timeout | undefined;
+  /** Inodes, sizes and times of what was read last. */
+  #signature = '';
+  /** What was read last, to tell a new mistake from an old one. */
+  #content = '';
   #isSettling = false;
   #delivered: string | undefined;
   #complained: string | undefined;
@@ -69,6 +76,7 @@ export class FileProvider {
   async stop(): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#looker);
     await this.#watcher?.close();
     await this.#work;
   }
@@ -82,6 +90,9 @@ export class FileProvider {
       ignored: (path) =>
         !this.#isFolder && path !== dirname(this.#path) && basename(path) !== basename(this.#path),
     });
+    this.#looker = setInterval(() => {
+      this.#look();
+    }, LOOK_MS);
     this.#watcher.on('all', () => {
       this.#schedule(GATHER_MS);
     });
@@ -91,6 +102,19 @@ export class FileProvider {
         'the routes file cannot be watched',
       );
     });
+  }
+
+  #look(): void {
+    if (signatureOf(this.#files()) !== this.#signature) this.#schedule(GATHER_MS);
+  }
+
+  #files(): readonly string[] {
+    try {
+      return this.#isFolder ? filesIn(this.#path) : [this.#path];
+    } catch {
+      // The folder is not there; `#read` says so.
+      return [];
+    }
   }
 
   #schedule(delayMs: number): void {
@@ -103,6 +127,9 @@ export class FileProvider {
 
   async #load(): Promise<void> {
     if (this.#isStopped) return;
+    // Taken before the content: a change in between is seen at the next look.
+    this.#signature = signatureOf(this.#files());
+    this.#content = '';
     let configuration: DynamicConfiguration;
     try {
       configuration = this.#read();
@@ -142,8 +169,10 @@ export class FileProvider {
     }
     this.#isSettling = false;
     const problems = error instanceof ConfigError ? error.message : `${this.#path}: ${reasonOf(error)}`;
-    if (problems === this.#complained) return;
-    this.#complained = problems;
+    // Once for each content.
+    const complaint = `${problems}\n${this.#content}`;
+    if (complaint === this.#complained) return;
+    this.#complained = complaint;
     for (const problem of problems.split('\n'))
       this.#options.log.error(
         { providerName: 'file' },
@@ -193,7 +222,18 @@ export class FileProvider {
   }
 
   #readFile(file: string): DynamicConfiguration {
-    return parseDynamicConfiguration(readFileSync(file, 'utf8'), file);
+    const text = readFileSync(file, 'utf8');
+    this.#content += text;
+    const template = text.indexOf('{{');
+    if (template >= 0)
+      throw new ConfigError([
+        {
+          file,
+          line: text.slice(0, template).split('\n').length,
+          message: 'templates ("{{") are known to Traefik, but not supported by this engine yet',
+        },
+      ]);
+    return parseDynamicConfiguration(text, file);
   }
 }
 
@@ -205,6 +245,17 @@ function filesIn(folder: string): readonly string[] {
     else if (EXTENSIONS.has(extname(name).toLowerCase())) found.push(path);
   }
   return found;
+}
+
+function signatureOf(files: readonly string[]): string {
+  return files
+    .map((file) => {
+      const found = statSync(file, { throwIfNoEntry: false });
+      return found === undefined
+        ? `${file} -`
+        : `${file} ${String(found.ino)} ${String(found.size)} ${String(found.mtimeMs)}`;
+    })
+    .join('\n');
 }
 
 function reasonOf(error: unknown): string {

@@ -30,10 +30,22 @@ export function internalConfiguration(configuration: StaticConfiguration): Dynam
   const middlewares = new Map<string, MiddlewareConfiguration>();
   const { api, ping } = configuration;
   if (api?.insecure === true) {
-    const onTraefik = { entryPoints: ['traefik'], service: 'api@internal' };
-    routers.set('api', { ...onTraefik, rule: 'PathPrefix(`/api`)', priority: TOP_PRIORITY - 2048 });
+    const onTraefik = { entryPoints: ['traefik'] };
+    routers.set('api', {
+      ...onTraefik,
+      service: 'api@internal',
+      rule: 'PathPrefix(`/api`)',
+      priority: TOP_PRIORITY - 2048,
+      priorityText: '9223372036854775806',
+    });
     if (api.dashboard)
-      routers.set('dashboard', { ...onTraefik, rule: 'PathPrefix(`/`)', priority: TOP_PRIORITY - 4096 });
+      routers.set('dashboard', {
+        ...onTraefik,
+        service: 'dashboard@internal',
+        rule: 'PathPrefix(`/`)',
+        priority: TOP_PRIORITY - 4096,
+        priorityText: '9223372036854775805',
+      });
   }
   if (api?.entryPoint !== undefined)
     routers.set('api', {
@@ -48,6 +60,7 @@ export function internalConfiguration(configuration: StaticConfiguration): Dynam
       entryPoints: [ping.entryPoint],
       service: 'ping@internal',
       priority: TOP_PRIORITY,
+      priorityText: '9223372036854775807',
     });
   for (const { name, basicAuth } of configuration.entryPoints.values())
     if (basicAuth !== undefined) middlewares.set(entryPointAuthName(name), { basicAuth });

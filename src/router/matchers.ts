@@ -29,13 +29,18 @@ export function plainHost(host: string): string {
   let end = host.length;
   if (host.startsWith('[')) {
     const bracket = host.indexOf(']');
-    if (bracket > 0) end = bracket + 1;
+    if (bracket > 0) return host.slice(1, bracket).toLowerCase();
   } else {
     const colon = host.indexOf(':');
     if (colon >= 0) end = colon;
   }
   if (end > 0 && host.charCodeAt(end - 1) === 0x2e) end--;
   return (end === host.length ? host : host.slice(0, end)).toLowerCase();
+}
+
+/** A host as a rule names it: whatever it is, it is taken for a host without a port. */
+export function ruleHost(argument: string): string {
+  return argument.toLowerCase().replace(/\.$/, '');
 }
 
 /** True for a Host argument that names exactly one host. */
@@ -45,7 +50,7 @@ export function isExactHost(argument: string): boolean {
 
 function hostPredicate(argument: string): Predicate {
   if (argument === '*') return () => true;
-  const wanted = plainHost(argument);
+  const wanted = ruleHost(argument);
   if (isExactHost(argument)) return ({ host }) => plainHost(host) === wanted;
   const suffix = wanted.slice(1);
   return ({ host }) => {
@@ -56,12 +61,12 @@ function hostPredicate(argument: string): Predicate {
   };
 }
 
-function compile(expression: string): RE2JS {
+function compile(matcher: MatcherName, expression: string): RE2JS {
   try {
     return RE2JS.compile(expression);
   } catch (cause) {
     throw new ProxyError('JTP_ERR_RULE_INVALID', {
-      message: `error while parsing rule: compiling regular expression "${expression}": ${errorText(cause)}`,
+      message: `error while adding rule ${matcher}: compiling ${matcher === 'PathRegexp' ? 'PathPrefix' : matcher} matcher: ${errorText(cause)}`,
       cause,
     });
   }
@@ -73,7 +78,7 @@ function clientIpPredicate(range: string): Predicate {
   const width = family === 6 ? 128 : 32;
   if (family === 0 || (bits !== undefined && !(/^[0-9]{1,3}$/.test(bits) && Number(bits) <= width)))
     throw new ProxyError('JTP_ERR_RULE_INVALID', {
-      message: `error while parsing rule: invalid value "${range}" for ClientIP matcher, expected an IP address or a CIDR`,
+      message: `error while adding rule ClientIP: invalid value "${range}" for ClientIP matcher, expected an IP address or a CIDR`,
     });
   const list = new BlockList();
   list.addSubnet(address, bits === undefined ? width : Number(bits), family === 6 ? 'ipv6' : 'ipv4');
@@ -86,7 +91,7 @@ function clientIpPredicate(range: string): Predicate {
 const PREDICATES: Record<MatcherName, (first: string, second: string | undefined) => Predicate> = {
   Host: hostPredicate,
   HostRegexp(expression) {
-    const pattern = compile(expression);
+    const pattern = compile('HostRegexp', expression);
     return ({ host }) => pattern.matcher(plainHost(host)).find();
   },
   Path(wanted) {
@@ -98,7 +103,7 @@ const PREDICATES: Record<MatcherName, (first: string, second: string | undefined
     return ({ path }) => path.startsWith(prefix);
   },
   PathRegexp(expression) {
-    const pattern = compile(expression);
+    const pattern = compile('PathRegexp', expression);
     return ({ path }) => pattern.matcher(decodedPath(path)).find();
   },
   Header(name, value) {
@@ -107,7 +112,7 @@ const PREDICATES: Record<MatcherName, (first: string, second: string | undefined
   },
   HeaderRegexp(name, expression) {
     const lower = name.toLowerCase();
-    const pattern = compile(expression ?? '');
+    const pattern = compile('HeaderRegexp', expression ?? '');
     return ({ headerValues }) => headerValues(lower).some((value) => pattern.matcher(value).find());
   },
   Method(name) {
@@ -119,7 +124,7 @@ const PREDICATES: Record<MatcherName, (first: string, second: string | undefined
   },
   QueryRegexp(key, expression) {
     if (expression === undefined) return ({ query }) => new URLSearchParams(query).getAll(key).includes('');
-    const pattern = compile(expression);
+    const pattern = compile('QueryRegexp', expression);
     return ({ query }) =>
       new URLSearchParams(query).getAll(key).some((value) => pattern.matcher(value).find());
   },

@@ -7,7 +7,7 @@
 // rules without any host or path, and conditions a trie cannot express, are evaluated, and only where they could still win.
 
 import { canonicalRulePath } from './canonical-path.ts';
-import { isExactHost, plainHost, rulePredicate } from './matchers.ts';
+import { isExactHost, plainHost, ruleHost, rulePredicate } from './matchers.ts';
 import type { Predicate, RoutingRequest } from './matchers.ts';
 import type { Rule } from './rule.ts';
 
@@ -229,7 +229,7 @@ function placeConjunction(terms: readonly Rule[]): Alternative {
   const path = mostSpecificPath(terms);
   const others = terms.filter((term) => term !== host && term !== path).map(rulePredicate);
   return {
-    host: host?.kind === 'matcher' ? plainHost(host.args[0] ?? '') : ANY_HOST,
+    host: host?.kind === 'matcher' ? ruleHost(host.args[0] ?? '') : ANY_HOST,
     path: path?.kind === 'matcher' ? canonicalRulePath(path.args[0] ?? '/') : '/',
     isExact: path?.kind === 'matcher' && path.name === 'Path',
     condition: others.length === 0 ? undefined : (request) => others.every((holds) => holds(request)),

@@ -76,7 +76,7 @@ class RuleParser {
 
   parse(): Rule {
     this.#skipBlanks();
-    if (this.#at === this.#text.length) throw this.#error('empty rule');
+    if (this.#at === this.#text.length) throw this.#error("1:1: expected operand, found 'EOF'");
     const rule = this.#or();
     if (this.#at < this.#text.length) throw this.#error(`unexpected ${this.#here()}`);
     return rule;
@@ -131,16 +131,23 @@ class RuleParser {
   #check(name: MatcherName, args: readonly string[]): void {
     const counts: readonly number[] = MATCHERS[name];
     if (!counts.includes(args.length))
-      throw this.#error(
+      throw this.#addingError(
+        'adding',
+        name,
         `unexpected number of parameters; got ${String(args.length)}, expected one of [${counts.join(' ')}]`,
       );
-    if (args.includes('')) throw this.#error(`empty args for matcher ${name}, [${args.join(' ')}]`);
+    if (args.includes(''))
+      throw this.#addingError('checking', name, `empty args for matcher ${name}, [${args.join(' ')}]`);
     const [first = ''] = args;
     if ((name === 'Path' || name === 'PathPrefix') && !first.startsWith('/'))
-      throw this.#error(`path "${first}" does not start with a '/'`);
+      throw this.#addingError('adding', name, `path "${first}" does not start with a '/'`);
     // Host names arrive in their ASCII form (punycode) only.
     if ((name === 'Host' || name === 'HostRegexp') && !/^[\x20-\x7e]*$/.test(first))
-      throw this.#error(`invalid value "${first}" for ${name} matcher, non-ASCII characters are not allowed`);
+      throw this.#addingError(
+        'adding',
+        name,
+        `invalid value "${first}" for ${name} matcher, non-ASCII characters are not allowed`,
+      );
   }
 
   #string(): string {
@@ -195,9 +202,16 @@ class RuleParser {
     return this.#at >= this.#text.length ? 'the end' : `"${this.#text.slice(this.#at, this.#at + 12)}"`;
   }
 
+  /** The text can be read, but a matcher cannot be made of it. */
+  #addingError(step: 'adding' | 'checking', name: MatcherName, what: string): ProxyError {
+    return new ProxyError('JTP_ERR_RULE_INVALID', {
+      message: `error while parsing rule ${this.#text}: adding rule ${this.#text}: error while ${step} rule ${name}: ${what}`,
+    });
+  }
+
   #error(what: string): ProxyError {
     return new ProxyError('JTP_ERR_RULE_INVALID', {
-      message: `error while parsing rule ${this.#text}: ${what}`,
+      message: `error while parsing rule ${this.#text}: parsing rule ${this.#text}: ${what}`,
     });
   }
 }

@@ -77,7 +77,7 @@ export function buildMiddleware(
     checks.middleware(spec);
     return { spec, errors: [] };
   } catch (error) {
-    return { spec: undefined, errors: [`middleware "${name}": ${errorText(error)}`] };
+    return { spec: undefined, errors: [errorText(error)] };
   }
 }
 
@@ -118,6 +118,7 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
   const using = usableEntryPoints(configuration, surroundings.static, { errors, warnings });
   checkRule(configuration.rule, errors);
   const { priority, priorityText } = effectivePriority(configuration, provider, errors);
+  const hasPlace = using.length > 0;
   checkService(router, surroundings, errors);
   const own = (configuration.middlewares ?? []).map((middleware) => qualify(middleware, provider));
   const specs: RouterSpec[] = [];
@@ -145,12 +146,12 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
   if (tlsOptions !== undefined && tlsOptions !== 'default') errors.push(`unknown TLS options: ${tlsOptions}`);
   return {
     status: errors.length > 0 ? 'disabled' : warnings.length > 0 ? 'warning' : 'enabled',
-    errors: [...new Set([...errors, ...warnings])],
+    errors: [...new Set([...warnings, ...errors])],
     specs: errors.length > 0 ? [] : specs,
     using: [...using].sort(),
     middlewares: shown,
-    priority,
-    priorityText,
+    priority: hasPlace ? priority : 0,
+    priorityText: hasPlace ? priorityText : '0',
     tlsOptions,
   };
 }
@@ -160,7 +161,7 @@ function usableEntryPoints(
   configuration: StaticConfiguration,
   notes: { readonly errors: string[]; readonly warnings: string[] },
 ): readonly string[] {
-  const wanted = entryPoints ?? defaultEntryPoints(configuration);
+  const wanted = [...new Set(entryPoints ?? defaultEntryPoints(configuration))];
   const found = wanted.filter((name) => configuration.entryPoints.has(name));
   for (const name of wanted)
     if (!configuration.entryPoints.has(name)) notes.warnings.push(`entryPoint "${name}" doesn't exist`);
@@ -170,14 +171,19 @@ function usableEntryPoints(
 
 function checkRule(rule: string, errors: string[]): void {
   try {
-    rulePredicate(parseRule(rule));
+    const parsed = parseRule(rule);
+    try {
+      rulePredicate(parsed);
+    } catch (error) {
+      errors.push(`error while parsing rule ${rule}: adding rule ${rule}: ${errorText(error)}`);
+    }
   } catch (error) {
     errors.push(errorText(error));
   }
 }
 
 function effectivePriority(
-  { priority = 0, rule }: RouterConfiguration,
+  { priority = 0, priorityText, rule }: RouterConfiguration,
   provider: string,
   errors: string[],
 ): { readonly priority: number; readonly priorityText: string } {
@@ -185,7 +191,7 @@ function effectivePriority(
     const length = Buffer.byteLength(rule, 'utf8');
     return { priority: length, priorityText: String(length) };
   }
-  const exact = BigInt(Math.trunc(priority));
+  const exact = priorityText === undefined ? BigInt(Math.trunc(priority)) : BigInt(priorityText);
   if (provider !== 'internal' && exact > MAX_USER_PRIORITY)
     errors.push(
       `the router priority ${String(exact)} exceeds the max user-defined priority ${String(MAX_USER_PRIORITY)}`,
@@ -195,7 +201,10 @@ function effectivePriority(
 
 function checkService(router: Written, { services }: Surroundings, errors: string[]): void {
   if (router.configuration.service === undefined) {
-    errors.push('router has no service and no child routers');
+    errors.push(
+      'router has no service and no child routers',
+      'router must have either a service or child routers',
+    );
     return;
   }
   const service = services.get(router.service);
