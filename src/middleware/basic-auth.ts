@@ -101,7 +101,7 @@ function parseCredentials(
   authorization: string | undefined,
 ): { readonly name: string; readonly password: string } | undefined {
   const encoded = /^basic ([A-Za-z0-9+/]+={0,2})$/i.exec(authorization ?? '')?.[1];
-  if (encoded === undefined) return undefined;
+  if (encoded === undefined || encoded.length % 4 !== 0) return undefined;
   const text = Buffer.from(encoded, 'base64').toString('utf8');
   const colon = text.indexOf(':');
   return colon < 0 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) };

@@ -20,8 +20,11 @@ CLASSES['#'.charCodeAt(0)] = 2;
 
 const UNRESERVED = /^[A-Za-z0-9\-._~@]$/;
 
-/** The canonical form of the path of an origin-form target (one character per byte, query cut off); undefined: answer 400. */
-export function canonicalPath(path: string): string | undefined {
+/**
+ * The canonical form of the path of an origin-form target (one character per byte, query cut off); undefined: answer 400. With
+ * `sanitizes` false (Traefik's `sanitizePath`), `//`, `.` and `..` stay.
+ */
+export function canonicalPath(path: string, sanitizes = true): string | undefined {
   let before = 0;
   let isPlain = true;
   for (let index = 0; index < path.length; index++) {
@@ -29,13 +32,13 @@ export function canonicalPath(path: string): string | undefined {
     const kind = code > 255 ? 2 : CLASSES[code];
     if (kind === 2) return undefined;
     // A slash or a dot after a slash may be something to resolve.
-    if (kind === 1 || (before === SLASH && (code === SLASH || code === DOT))) isPlain = false;
+    if (kind === 1 || (sanitizes && before === SLASH && (code === SLASH || code === DOT))) isPlain = false;
     before = code;
   }
   if (path.charCodeAt(0) !== SLASH) return undefined;
   if (isPlain) return path;
   const escaped = normalizeEscapes(path);
-  return escaped === undefined ? undefined : resolveSegments(escaped);
+  return escaped === undefined || !sanitizes ? escaped : resolveSegments(escaped);
 }
 
 function normalizeEscapes(path: string): string | undefined {

@@ -66,7 +66,7 @@ export class DataPlane {
           certificates: this.#certificates,
           deadlines: this.#deadlines,
           log,
-          handler: new RoutingHandler(this.#table.finder(entryPoint.name), {
+          handler: new RoutingHandler(this.#table.finder(entryPoint.name, entryPoint.http.sanitizePath), {
             log,
             deadlines: this.#deadlines,
             tunnels: this.#tunnels,

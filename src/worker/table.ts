@@ -65,10 +65,10 @@ export class WorkerTable {
   }
 
   /** The routes of one entry point. */
-  finder(entryPoint: string): RouteFinder {
+  finder(entryPoint: string, sanitizesPath: boolean): RouteFinder {
     const tables = this.#tables.get(entryPoint);
     if (tables === undefined) throw new Error(`no entry point ${entryPoint}`);
-    return { find: (request) => findRoute(tables, request) };
+    return { find: (request) => findRoute(tables, request, sanitizesPath) };
   }
 
   /** Synchronous: the next request sees all of the change. */
@@ -204,10 +204,14 @@ function missing(known: Iterable<string>, present: readonly { readonly name: str
   return [...known].filter((name) => !names.has(name));
 }
 
-function findRoute(tables: EntryPointTables, request: RoutableRequest): Route | undefined {
+function findRoute(
+  tables: EntryPointTables,
+  request: RoutableRequest,
+  sanitizesPath: boolean,
+): Route | undefined {
   const { target } = request;
   const mark = target.indexOf('?');
-  const path = canonicalPath(mark < 0 ? target : target.slice(0, mark));
+  const path = canonicalPath(mark < 0 ? target : target.slice(0, mark), sanitizesPath);
   if (path === undefined) throw new ProxyError('JTP_ERR_HTTP_TARGET');
   const routing: RoutingRequest = {
     host: request.host,
