@@ -28,7 +28,6 @@ const ERROR_KINDS = {
     source: 'internal',
     retry: 'never',
   },
-  JTP_ERR_CHANNEL_CLOSED: { message: 'the private socket is closed', source: 'internal', retry: 'safe' },
   JTP_ERR_API_REQUEST: {
     message: 'the API request is not valid',
     source: 'downstream',
@@ -58,12 +57,6 @@ const ERROR_KINDS = {
     source: 'upstream',
     retry: 'never',
     status: 504,
-  },
-  JTP_ERR_ENGINE_UNREACHABLE: {
-    message: 'the engine cannot be reached',
-    source: 'upstream',
-    retry: 'safe',
-    status: 502,
   },
   JTP_ERR_ENGINE_DENIED: {
     message: 'the engine refused the API credentials',
@@ -160,12 +153,6 @@ const ERROR_KINDS = {
     retry: 'never',
     status: 404,
   },
-  JTP_ERR_SERVICE_EMPTY: {
-    message: 'the service has no server',
-    source: 'upstream',
-    retry: 'never',
-    status: 503,
-  },
   JTP_ERR_UPSTREAM_CONNECT: {
     message: 'the server cannot be reached',
     source: 'upstream',
@@ -213,12 +200,6 @@ const ERROR_KINDS = {
     source: 'upstream',
     retry: 'never',
     status: 502,
-  },
-  JTP_ERR_UPSTREAM_BUSY: {
-    message: 'too many requests wait for the server',
-    source: 'upstream',
-    retry: 'never',
-    status: 503,
   },
 } as const satisfies Record<string, ErrorKind>;
 
