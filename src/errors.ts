@@ -58,6 +58,12 @@ const ERROR_KINDS = {
     retry: 'never',
     status: 504,
   },
+  JTP_ERR_ENGINE_UNREACHABLE: {
+    message: 'the engine cannot be reached',
+    source: 'upstream',
+    retry: 'safe',
+    status: 502,
+  },
   JTP_ERR_ENGINE_DENIED: {
     message: 'the engine refused the API credentials',
     source: 'upstream',

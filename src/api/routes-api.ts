@@ -1,154 +1,212 @@
-// The REST API for routes. `/api/routes` is configurable-http-proxy's; `/api/routespecs` gives and takes JupyterHub's routespecs exactly,
-// many at once. Whoever has no token is sent away before a byte of the body is read.
+// The REST API that routes are managed by: exact routespecs in bulk for the JupyterHub plug-in, and configurable-http-proxy's calls for
+// everybody who knew those. The token is checked before a body is read. Source of the second part: its REST API documentation.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import fastify from 'fastify';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { errorText, ProxyError } from '../errors.ts';
-import type { HubRoute } from '../hub/routespec.ts';
-import { assertTarget, normalizeRoutespec } from '../hub/routespec.ts';
-import type { RouteChange } from '../hub/route-store.ts';
+import type { HubRoute, Json, RouteChange } from '../hub/route.ts';
+import type { Logger } from '../log.ts';
+import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
 
-const BODY_BYTES = 64 * 1024 * 1024;
+/** One route has room for any payload; a bulk change for a hundred thousand routes. */
+const MAX_ROUTE_BYTES = 1024 * 1024;
+const MAX_BULK_BYTES = 64 * 1024 * 1024;
 
-/** What the API works on. */
-export interface RoutesApiOptions {
-  readonly token: string;
-  readonly routes: () => Iterable<HubRoute>;
-  readonly route: (routespec: string) => HubRoute | undefined;
-  readonly change: (changes: readonly RouteChange[]) => Promise<void>;
-  /** Answer of `/api/health`. */
-  readonly health: () => Readonly<Record<string, unknown>>;
+/** Where routes are kept. */
+export interface RouteTable {
+  readonly routes: ReadonlyMap<string, HubRoute>;
+  /** Resolves when the change is durable and live. */
+  readonly change: (change: RouteChange) => Promise<void>;
 }
 
+/** What the API is made of. */
+export interface RoutesApiOptions {
+  readonly table: RouteTable;
+  readonly token: string;
+  /** Answered by `/api/health`. */
+  readonly health: { readonly pid: number; readonly digest: string; readonly version: string };
+  readonly log: Logger;
+}
+
+const json: z.ZodType<Json> = z.json();
+const data = z.record(z.string(), json);
 const bulk = z.strictObject({
   add: z
-    .array(
-      z.strictObject({
-        routespec: z.string(),
-        target: z.string(),
-        data: z.record(z.string(), z.unknown()).default({}),
-      }),
-    )
+    .array(z.strictObject({ routespec: z.string(), target: z.string(), data: data.nullish() }))
     .default([]),
   remove: z.array(z.string()).default([]),
 });
+const chpRoute = z.looseObject({ target: z.string() }).catchall(json);
 
-/** Makes the API; whoever calls it listens. */
+/** Builds the API; the caller lets it listen, on a loopback address. */
 export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
   const app = fastify({
     logger: false,
-    bodyLimit: BODY_BYTES,
+    bodyLimit: MAX_ROUTE_BYTES,
     forceCloseConnections: true,
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 8192 },
+    exposeHeadRoutes: false,
   });
-  const expected = digest(options.token);
-  app.addHook('onRequest', async (request, reply) => {
-    const given = /^(?:token|bearer)\s+(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (given === undefined || !timingSafeEqual(digest(given), expected))
-      await reply.code(403).send({ error: 'a valid token is needed: Authorization: token …' });
+  // JupyterHub labels its JSON in three different ways.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    done(null, body);
   });
-  app.setErrorHandler((error, _request, reply) => sendError(reply, error));
-  app.get('/api/health', () => options.health());
-  registerRoutespecs(app, options);
-  registerChpRoutes(app, options);
+  const known = /^\/api\/(?:routes(?:\/.*)?|routespecs|health)$/;
+  app.setNotFoundHandler((request, reply) =>
+    known.test(pathOf(request))
+      ? fail(reply, 405, `method ${request.method} is not supported here`)
+      : fail(reply, 404, 'there is nothing here; routes are at /api/routes and /api/routespecs'),
+  );
+  app.setErrorHandler((error: FastifyError, _request, reply) => answerError(error, reply, options.log));
+  const isRightToken = tokenChecker(options.token);
+  app.register((scope, _options, done) => {
+    scope.addHook('onRequest', (request, reply, next) => {
+      if (isRightToken(request.headers.authorization)) next();
+      // The body is not read: the connection cannot be used any more when there is one.
+      else
+        void fail(
+          reply.header('connection', 'close'),
+          403,
+          'the token in the Authorization header is missing or wrong',
+        );
+    });
+    registerHealth(scope, options);
+    registerRoutespecs(scope, options.table);
+    registerChpRoutes(scope, options.table);
+    done();
+  });
   return app;
 }
 
-function digest(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
+function registerHealth(app: FastifyInstance, { health }: RoutesApiOptions): void {
+  app.get('/api/health', () => health);
 }
 
-function sendError(reply: FastifyReply, error: unknown): FastifyReply {
-  if (error instanceof ProxyError)
-    return reply.code(error.status ?? 500).send({ error: error.message, code: error.code });
-  const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500;
-  return reply.code(status).send({ error: errorText(error) });
-}
-
-function registerRoutespecs(app: FastifyInstance, options: RoutesApiOptions): void {
-  app.get('/api/routespecs', () => {
-    const found: Record<string, HubRoute> = {};
-    for (const { routespec, target, data } of options.routes())
-      found[routespec] = { routespec, target, data };
-    return found;
-  });
-  app.post('/api/routespecs', async (request) => {
-    const parsed = bulk.safeParse(request.body);
-    if (!parsed.success)
-      throw new ProxyError('JTP_ERR_API_REQUEST', {
-        message: parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '),
-      });
-    const { add, remove } = parsed.data;
-    const changes: RouteChange[] = add.map(({ routespec, target, data }) => ({
-      kind: 'set',
-      route: { routespec: normalizeRoutespec(routespec), target: assertTarget(target), data },
-    }));
-    for (const routespec of remove)
-      changes.push({ kind: 'delete', routespec: normalizeRoutespec(routespec) });
-    await options.change(changes);
-    return { added: add.length, removed: remove.length };
-  });
-}
-
-/** `/user/zoe` of configurable-http-proxy, decoded, as a routespec. */
-function routespecOf(path: string): string {
-  const segments = path.split('/').filter((segment) => segment !== '');
-  const encoded = segments.map((segment) =>
-    encodeURIComponent(segment).replace(/%40|%7E/gi, (escape) => decodeURIComponent(escape)),
+function registerRoutespecs(app: FastifyInstance, table: RouteTable): void {
+  app.get('/api/routespecs', (_request, reply) =>
+    reply.type('application/json; charset=utf-8').send(JSON.stringify(Object.fromEntries(table.routes))),
   );
-  return segments.length === 0 ? '/' : `/${encoded.join('/')}/`;
+  app.post('/api/routespecs', { bodyLimit: MAX_BULK_BYTES }, async (request, reply) => {
+    const { add, remove } = parseBody(request, bulk);
+    await table.change({
+      add: add.map(({ routespec, target, data: payload }) => ({ routespec, target, data: payload ?? {} })),
+      remove,
+    });
+    return reply.send({ added: add.length, removed: remove.length });
+  });
 }
 
-/** The same way back, without the slash at the end. */
-function pathOf(routespec: string): string {
-  const path = routespec === '/' ? '/' : routespec.replace(/\/$/, '');
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    // Not UTF-8: shown as it is.
-    return path;
+function registerChpRoutes(app: FastifyInstance, table: RouteTable): void {
+  for (const url of ['/api/routes', '/api/routes/*']) {
+    app.get(url, (request, reply) => {
+      if (restOf(request) === '') return reply.send(allRoutes(request, table));
+      const route = existing(request, table);
+      return route === undefined
+        ? fail(reply, 404, 'there is no such route')
+        : reply.send(chpDocument(route));
+    });
+    app.post(url, async (request, reply) => {
+      const { target, ...payload } = parseBody(request, chpRoute);
+      const routespec = existing(request, table)?.routespec ?? wanted(request);
+      await table.change({ add: [{ routespec, target, data: payload }], remove: [] });
+      return reply.code(201).send();
+    });
+    app.delete(url, async (request, reply) => {
+      const route = existing(request, table);
+      if (route === undefined) return fail(reply, 404, 'there is no such route');
+      await table.change({ add: [], remove: [route.routespec] });
+      return reply.code(204).send();
+    });
   }
 }
 
-/** Source: configurable-http-proxy documentation, REST API. */
-function registerChpRoutes(app: FastifyInstance, options: RoutesApiOptions): void {
-  const describe = ({ target, data }: HubRoute): Record<string, unknown> => ({ ...data, target });
-  app.get('/api/routes', (request, reply) => {
-    if (typeof request.query === 'object' && request.query !== null && 'inactive_since' in request.query)
-      return reply.code(501).send({ error: 'inactive_since is not supported yet' });
-    return reply.send(
-      Object.fromEntries([...options.routes()].map((route) => [pathOf(route.routespec), describe(route)])),
-    );
-  });
-  app.get<{ Params: { '*': string } }>('/api/routes/*', (request, reply) => {
-    const route = options.route(routespecOf(request.params['*']));
-    return route === undefined ? reply.code(404).send() : reply.send(describe(route));
-  });
-  const add = async (path: string, body: unknown): Promise<void> => {
-    if (typeof body !== 'object' || body === null || !('target' in body) || typeof body.target !== 'string')
-      throw new ProxyError('JTP_ERR_API_REQUEST', { message: 'Must specify "target" as string' });
-    const { target, ...data } = body;
-    const route = { routespec: routespecOf(path), target: assertTarget(target), data };
-    await options.change([{ kind: 'set', route }]);
-  };
-  app.post('/api/routes', async (request, reply) => {
-    await add('', request.body);
-    return reply.code(201).send();
-  });
-  app.post<{ Params: { '*': string } }>('/api/routes/*', async (request, reply) => {
-    await add(request.params['*'], request.body);
-    return reply.code(201).send();
-  });
-  const remove = async (path: string, reply: FastifyReply): Promise<FastifyReply> => {
-    const routespec = routespecOf(path);
-    if (options.route(routespec) === undefined) return reply.code(404).send();
-    await options.change([{ kind: 'delete', routespec }]);
-    return reply.code(204).send();
-  };
-  app.delete('/api/routes', (_request, reply) => remove('', reply));
-  app.delete<{ Params: { '*': string } }>('/api/routes/*', (request, reply) =>
-    remove(request.params['*'], reply),
+function chpDocument({ target, data: payload }: HubRoute): Readonly<Record<string, Json>> {
+  return { ...payload, target };
+}
+
+/** When nobody keeps track of activity, no route can be said to have been idle since some time. */
+function allRoutes(request: FastifyRequest, table: RouteTable): Record<string, unknown> {
+  const { searchParams } = new URL(request.url, 'http://localhost');
+  const since = searchParams.get('inactiveSince') ?? searchParams.get('inactive_since') ?? '';
+  if (since !== '') {
+    if (Number.isNaN(Date.parse(since)))
+      throw new ProxyError('JTP_ERR_API_REQUEST', {
+        message: `inactiveSince: expected an ISO 8601 date, found "${since}"`,
+      });
+    return {};
+  }
+  return Object.fromEntries(
+    [...table.routes.values()].map((route) => [pathOfRoutespec(route.routespec), chpDocument(route)]),
   );
+}
+
+/** The path without the query, dots resolved, escapes as they came. */
+function pathOf(request: FastifyRequest): string {
+  const { url } = request;
+  return new URL(url.startsWith('/') ? `http://localhost${url}` : url).pathname;
+}
+
+/** What follows `/api/routes`; empty for the table as a whole. */
+function restOf(request: FastifyRequest): string {
+  const rest = pathOf(request).slice('/api/routes'.length);
+  return rest === '/' ? '' : rest;
+}
+
+function wanted(request: FastifyRequest): string {
+  const routespec = routespecOfPath(restOf(request));
+  if (routespec === undefined)
+    throw new ProxyError('JTP_ERR_API_REQUEST', { message: 'the path is not percent-encoded UTF-8' });
+  return routespec;
+}
+
+/** Routes of hosts have the host as the first segment of their path. */
+function existing(request: FastifyRequest, table: RouteTable): HubRoute | undefined {
+  const routespec = wanted(request);
+  return (
+    table.routes.get(routespec) ?? (routespec === '/' ? undefined : table.routes.get(routespec.slice(1)))
+  );
+}
+
+function parseBody<T>(request: FastifyRequest, schema: z.ZodType<T>): T {
+  let document: unknown;
+  try {
+    document = JSON.parse(typeof request.body === 'string' ? request.body : '');
+  } catch (cause) {
+    throw new ProxyError('JTP_ERR_API_REQUEST', {
+      message: `the body is not valid JSON: ${errorText(cause)}`,
+      cause,
+    });
+  }
+  const result = schema.safeParse(document);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const place = issue?.path.map(String).join('.') ?? '';
+  throw new ProxyError('JTP_ERR_API_REQUEST', {
+    message: `the body is not right: ${place === '' ? '' : `${place}: `}${issue?.message ?? ''}`,
+  });
+}
+
+/** `token T`, as JupyterHub sends it, or `Bearer T`; compared without telling by its time where they differ. */
+function tokenChecker(token: string): (authorization: string | undefined) => boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest();
+  const wantedDigest = digest(token);
+  return (authorization) => {
+    const given = /^(?:token|bearer)[ \t]+(\S+)[ \t]*$/i.exec(authorization ?? '')?.[1];
+    return timingSafeEqual(digest(given ?? ''), wantedDigest) && given !== undefined;
+  };
+}
+
+function fail(reply: FastifyReply, status: number, message: string): FastifyReply {
+  return reply.code(status).send({ error: message, code: 'JTP_ERR_API_REQUEST' });
+}
+
+function answerError(error: FastifyError | ProxyError, reply: FastifyReply, log: Logger): FastifyReply {
+  if (error instanceof ProxyError)
+    return reply.code(error.status ?? 500).send({ error: error.message, code: error.code });
+  const status = error.statusCode ?? 500;
+  if (status < 500) return fail(reply, status, error.message);
+  log.error({ err: error }, 'a request to the REST API failed');
+  return fail(reply, 500, 'the request failed; see the log');
 }

@@ -1,211 +1,316 @@
-// `hub`: what JupyterHub's plug-in starts; usable by hand as well.
+// `hub`: what the JupyterHub plug-in starts. Settings come as one JSON object, or as flags from a person; secrets never come as flags,
+// because everybody on the machine can read those.
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
+import { closeSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import {
-  defaultStaticConfiguration,
-  loadStaticConfiguration,
-  parseStaticConfiguration,
-} from '../config/load-static.ts';
+import { defaultStaticConfiguration } from '../config/load-static.ts';
 import type { StaticConfiguration } from '../config/static.ts';
 import { errorText, ProxyError } from '../errors.ts';
-import { parseHubSettings } from '../hub/settings.ts';
+import { findRoutesFile, findStaticFileToWrite } from '../hub/find-files.ts';
+import { randomPassword } from '../hub/password.ts';
+import { parseHubSettings, parseHubSettingsText } from '../hub/settings.ts';
 import type { HubSettings } from '../hub/settings.ts';
-import { writeStaticFile } from '../hub/static-file.ts';
+import { buildStaticConfiguration, isOurStaticFile, writeStaticFile } from '../hub/static-file.ts';
 import { createLogger } from '../log.ts';
+import type { Logger } from '../log.ts';
 import { runSupervisor } from '../supervisor/supervisor.ts';
+import { VERSION } from '../version.ts';
 import { sayNotices, workerCount } from './traefik.ts';
+
+/** A settings object is some kilobytes. */
+const MAX_SETTINGS_BYTES = 16 * 1024 * 1024;
+/** The port of configurable-http-proxy's API. */
+const DEFAULT_API_PORT = 8001;
 
 interface HubOptions {
   readonly settings?: string;
   readonly readyFd?: number;
-  readonly publicUrl?: string;
+  readonly publicUrl: string;
   readonly routesFile?: string;
   readonly staticFile?: string;
-  readonly apiPort?: number;
-  readonly apiUrl?: string;
-  readonly external?: boolean;
-  readonly workers?: number;
+  readonly sslKey?: string;
+  readonly sslCert?: string;
+  readonly entrypoint?: string;
+  readonly external?: true;
+  readonly engineUrl?: string;
+  readonly engineUser?: string;
+  readonly apiPort: number;
+  readonly workers: number;
+  readonly stateFile?: string;
+  readonly logLevel?: string;
 }
-
-const DEFAULT_API_PORT = 8001;
 
 export function hubCommand(): Command {
   return new Command('hub')
-    .description(
-      'run the controller that JupyterHub talks to, with the engine unless that is managed elsewhere',
-    )
-    .option(
-      '--settings <file>',
-      'all settings as one JSON object from a file, or as the first line of standard input (-)',
-    )
+    .description("run JupyterHub's routes: REST API, rules.toml and the engine")
+    .option('--settings <file>', 'all settings as one JSON object; "-" reads it from standard input')
     .option(
       '--ready-fd <number>',
-      'tell when it serves, or why it does not, as a JSON line on this descriptor',
-      parseNumber,
+      'tell an inherited descriptor, in one line of JSON, when ready',
+      parseNumber(1023),
     )
-    .option('--public-url <url>', 'where clients reach the proxy (default: http://127.0.0.1:8000)')
-    .option('--routes-file <file>', 'routes file, .toml or .yaml')
-    .option('--static-file <file>', 'static configuration to write (default: traefik.toml)')
+    .option('--public-url <url>', 'where users come in', 'http://:8000')
+    .option('--routes-file <file>', 'routes file, .toml or .yaml; without it rules.toml is searched for')
+    .option('--static-file <file>', 'static configuration to write; without it traefik.toml')
+    .option('--ssl-key <file>', 'private key of the public side (PEM)')
+    .option('--ssl-cert <file>', 'certificate of the public side (PEM)')
+    .option('--entrypoint <name>', "entry point of the users (default: http or https, by the URL's scheme)")
+    .option(
+      '--external',
+      'somebody else runs the engine: write the routes file and ask the engine for confirmation',
+    )
+    .option('--engine-url <url>', "the engine's API (default: http://localhost:8099)")
+    .option('--engine-user <name>', "user of the engine's API")
     .option(
       '--api-port <number>',
-      `port of the REST API on 127.0.0.1 (default: ${String(DEFAULT_API_PORT)})`,
-      parseNumber,
+      'loopback port of the REST API; 0 = any',
+      parseNumber(65535),
+      DEFAULT_API_PORT,
     )
-    .option('--api-url <url>', "URL of the engine's own API (default: http://localhost:8099)")
-    .option('--external', 'the engine is managed elsewhere: only the routes file is written')
-    .option('--workers <number>', 'worker processes; 0 = one per core', parseNumber)
+    .option('--workers <number>', 'worker processes; 0 = one per core', parseNumber(999), 0)
+    .option('--state-file <file>', 'where to write address and token of the REST API (mode 0600)')
+    .option('--log-level <level>', 'DEBUG, INFO, WARN or ERROR')
     .addHelpText(
       'after',
       `
-Without --routes-file the first of /etc/traefik/rules.toml, $HOME/.traefik/rules.toml and ./rules.toml that exists is
-used, else ./rules.toml is made.
+Environment:
+  CONFIGPROXY_AUTH_TOKEN  token of the REST API; without it a random one is used, which only the state file tells
+  JTP_ENGINE_PASSWORD     password of the engine's API; without it a random one (not with --external)
 
-Environment: CONFIGPROXY_AUTH_TOKEN, the token of the REST API; without --settings and without it one is made up that
-nobody knows, and the API can only be used by those who are told.`,
+With --settings all other flags but --ready-fd are settings of the same object and may not be given.`,
     )
-    .action(async (options: HubOptions) => {
-      process.exitCode = await runHub(options);
+    .showSuggestionAfterError()
+    .action(async (options: HubOptions, command: Command) => {
+      process.exitCode = await runHub(options, command);
     });
 }
 
-function parseNumber(text: string): number {
-  if (!/^[0-9]{1,5}$/.test(text)) throw new InvalidArgumentError('expected a number');
-  return Number(text);
+function parseNumber(most: number): (text: string) => number {
+  return (text) => {
+    if (!/^[0-9]{1,5}$/.test(text) || Number(text) > most)
+      throw new InvalidArgumentError(`expected a number from 0 to ${String(most)}`);
+    return Number(text);
+  };
 }
 
-async function runHub(options: HubOptions): Promise<number> {
-  const report = reporter(options.readyFd);
+async function runHub(options: HubOptions, command: Command): Promise<number> {
+  const { readyFd } = options;
   try {
-    const settings =
-      options.settings === undefined ? settingsFromOptions(options) : await readSettings(options.settings);
-    return await serve(settings, report);
+    const settings = withSecrets(await readSettings(options, command));
+    return await serve(settings, (message) => {
+      tellStarter(readyFd, message);
+    });
   } catch (error) {
-    report.failed(errorText(error));
-    return 1;
+    tellStarter(readyFd, { error: oneLine(errorText(error)) });
+    throw error;
   }
 }
 
-async function serve(settings: HubSettings, report: Reporter): Promise<number> {
-  const routesFile = findRoutesFile(settings.dynamicConfigFile);
-  const log = createLogger('supervisor', defaultStaticConfiguration().log);
-  const configuration = settings.shouldStart
-    ? loadStaticConfiguration(await writeStaticFile(settings, routesFile, log))
-    : externalConfiguration(settings);
-  if (settings.shouldStart) sayNotices(configuration, log);
-  else exitWithParent();
-  process.title = 'jtp hub';
-  return runSupervisor({
-    static: configuration,
-    workers: settings.shouldStart ? workerCount(settings.workers) : 0,
-    controller: { kind: 'hub', settings: { settings, routesFile } },
-    log,
-    onReady: ({ apiUrl = '' }) => {
-      report.ready(apiUrl, routesFile);
-    },
-    onFailure: (message) => {
-      report.failed(message);
-    },
+function oneLine(text: string): string {
+  return text.split('\n').join('; ');
+}
+
+/** One line for whoever started this program. */
+function tellStarter(fd: number | undefined, message: object): void {
+  if (fd === undefined) return;
+  try {
+    writeSync(fd, `${JSON.stringify(message)}\n`);
+    closeSync(fd);
+  } catch {
+    // It is gone, or has been told.
+  }
+}
+
+async function readSettings(options: HubOptions, command: Command): Promise<HubSettings> {
+  if (options.settings === undefined) return settingsOfFlags(options);
+  const flags = command.options
+    .map((option) => option.attributeName())
+    .filter(
+      (name) => command.getOptionValueSource(name) === 'cli' && name !== 'settings' && name !== 'readyFd',
+    );
+  if (flags.length > 0)
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message: `with --settings, ${flags.join(', ')} cannot be given as flags: put them into the object`,
+    });
+  if (options.settings === '-') return readSettingsFromInput();
+  let text: string;
+  try {
+    text = readFileSync(options.settings, 'utf8');
+  } catch (cause) {
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', { message: `--settings: ${errorText(cause)}`, cause });
+  }
+  return parseHubSettingsText(text, options.settings);
+}
+
+function settingsOfFlags(options: HubOptions): HubSettings {
+  const { publicUrl, apiPort, workers, external } = options;
+  const given = {
+    publicUrl,
+    apiPort,
+    workers,
+    shouldStart: external !== true,
+    dynamicConfigFile: options.routesFile,
+    staticConfigFile: options.staticFile,
+    sslKey: options.sslKey,
+    sslCert: options.sslCert,
+    traefikEntrypoint: options.entrypoint,
+    traefikApiUrl: options.engineUrl,
+    traefikApiUsername: options.engineUser,
+    traefikApiPassword: process.env['JTP_ENGINE_PASSWORD'],
+    traefikLogLevel: options.logLevel,
+    stateFile: options.stateFile === undefined ? undefined : resolve(options.stateFile),
+  };
+  return parseHubSettings(
+    Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+  );
+}
+
+/**
+ * One line, or everything up to the end when that is no JSON yet. In external mode the end of the input means that the parent is gone.
+ */
+function readSettingsFromInput(): Promise<HubSettings> {
+  const { stdin } = process;
+  return new Promise((resolve, reject) => {
+    let text = '';
+    let settings: HubSettings | undefined;
+    const take = (isEnd: boolean): void => {
+      if (settings !== undefined || (!isEnd && !text.includes('\n'))) return;
+      try {
+        if (!isEnd && !isJson(text)) return;
+        settings = parseHubSettingsText(text, 'standard input');
+        resolve(settings);
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+      }
+      // Our own engine outlives whoever started it.
+      if (settings?.shouldStart !== false) stdin.destroy();
+    };
+    stdin.setEncoding('utf8');
+    stdin.on('data', (chunk: string) => {
+      if (settings !== undefined) return;
+      text += chunk;
+      if (text.length > MAX_SETTINGS_BYTES) {
+        reject(
+          new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+            message: 'standard input: the settings are too long',
+          }),
+        );
+        stdin.destroy();
+      } else take(false);
+    });
+    stdin.on('error', () => stdin.destroy());
+    stdin.on('close', () => {
+      take(true);
+      if (settings?.shouldStart === false) process.kill(process.pid, 'SIGTERM');
+    });
   });
 }
 
-/** There is no engine here: only the log's settings count. */
-function externalConfiguration(settings: HubSettings): StaticConfiguration {
-  const level = settings.traefikLogLevel ?? 'ERROR';
-  return parseStaticConfiguration(`[log]\nlevel = ${JSON.stringify(level)}\n`, 'settings.toml');
-}
-
-/** The hub that needs this controller holds the other end of our standard input. */
-function exitWithParent(): void {
-  process.stdin.on('close', () => process.kill(process.pid, 'SIGTERM'));
-  process.stdin.on('end', () => process.kill(process.pid, 'SIGTERM'));
-  process.stdin.resume();
-}
-
-/** The first that exists of the places that the documentation names, else one in the working directory. */
-export function findRoutesFile(
-  configured: string | undefined,
-  places: { readonly cwd?: string; readonly home?: string | undefined; readonly etc?: string } = {},
-): string {
-  const { cwd = process.cwd(), home = process.env['HOME'], etc = '/etc' } = places;
-  if (configured !== undefined && configured !== '') return resolve(cwd, configured);
-  const folders = [join(etc, 'traefik'), ...(home === undefined ? [] : [join(home, '.traefik')]), cwd];
-  for (const folder of folders) {
-    const file = join(folder, 'rules.toml');
-    if (existsSync(file)) return resolve(file);
-  }
-  return resolve(cwd, 'rules.toml');
-}
-
-async function readSettings(origin: string): Promise<HubSettings> {
-  const text = origin === '-' ? await firstLine() : readFileSync(origin, 'utf8');
-  let value: unknown;
+function isJson(text: string): boolean {
   try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
-      message: `the settings are not valid JSON: ${errorText(cause)}`,
-      cause,
-    });
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
-  return parseHubSettings(value, origin === '-' ? 'settings' : origin);
 }
 
-/** The rest of standard input is left alone: its end means something. */
-async function firstLine(): Promise<string> {
-  const lines = createInterface({ input: process.stdin });
-  for await (const line of lines) {
-    lines.close();
-    return line;
-  }
-  return '';
-}
-
-function settingsFromOptions(options: HubOptions): HubSettings {
-  const token = process.env['CONFIGPROXY_AUTH_TOKEN'] ?? '';
-  const given = {
-    publicUrl: options.publicUrl,
-    dynamicConfigFile: options.routesFile,
-    staticConfigFile: options.staticFile,
-    apiPort: options.apiPort ?? DEFAULT_API_PORT,
-    traefikApiUrl: options.apiUrl,
-    shouldStart: options.external !== true,
-    workers: options.workers,
-    apiToken: token === '' ? randomBytes(32).toString('hex') : token,
-  };
-  const settings = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return parseHubSettings(settings, 'command line');
-}
-
-interface Reporter {
-  ready(apiUrl: string, routesFile: string): void;
-  failed(message: string): void;
-}
-
-/** To whoever started us: on the descriptor, or in words. */
-function reporter(fd: number | undefined): Reporter {
-  let isSaid = false;
-  const say = (document: object): void => {
-    if (isSaid || fd === undefined) return;
-    isSaid = true;
-    try {
-      writeSync(fd, `${JSON.stringify(document)}\n`);
-    } catch (error) {
-      process.stderr.write(`jupyterhub-traefik-proxy: descriptor ${String(fd)}: ${errorText(error)}\n`);
-    }
-  };
+/** What has to be secret is made up here, once: every controller of this program gets the same. */
+function withSecrets(settings: HubSettings): HubSettings {
+  const token =
+    settings.apiToken ?? (process.env['CONFIGPROXY_AUTH_TOKEN'] || randomBytes(32).toString('hex'));
+  const files = { dynamicConfigFile: findRoutesFile(settings.dynamicConfigFile) };
+  if (!settings.shouldStart) return { ...settings, ...files, apiToken: token };
+  const { traefikApiUsername, traefikApiPassword } = settings;
   return {
-    ready: (apiUrl, routesFile) => {
-      say({ ready: true, apiUrl, pid: process.pid });
-      if (fd === undefined)
-        process.stdout.write(`jupyterhub-traefik-proxy: REST API at ${apiUrl}, routes in ${routesFile}\n`);
-    },
-    failed: (message) => {
-      say({ error: message });
-      if (fd === undefined) process.stderr.write(`jupyterhub-traefik-proxy: ${message}\n`);
-    },
+    ...settings,
+    ...files,
+    apiToken: token,
+    traefikApiUsername: traefikApiUsername === '' ? 'jupyterhub' : traefikApiUsername,
+    traefikApiPassword: traefikApiPassword === '' ? randomPassword() : traefikApiPassword,
   };
+}
+
+async function serve(settings: HubSettings, tell: (message: object) => void): Promise<number> {
+  const routesFile = findRoutesFile(settings.dynamicConfigFile);
+  const { configuration, log } = await prepare(settings, routesFile);
+  process.title = 'jtp hub';
+  const exitCode = await runSupervisor({
+    static: configuration,
+    workers: settings.shouldStart ? workerCount(settings.workers) : 0,
+    controller: { kind: 'hub', settings },
+    log,
+    onReady: ({ apiUrl = '' }) => {
+      writeStateFile(settings, apiUrl, log);
+      const engine = settings.shouldStart
+        ? `serves ${settings.publicUrl}`
+        : `drives the engine at ${settings.traefikApiUrl}`;
+      process.stdout.write(
+        `jupyterhub-traefik-proxy ${VERSION} ${engine}; routes: ${routesFile}; REST API: ${apiUrl}\n`,
+      );
+      tell({ ready: true, apiUrl, pid: process.pid });
+    },
+    onFailure: (message) => {
+      process.stderr.write(`jupyterhub-traefik-proxy: ${message}\n`);
+      tell({ error: oneLine(message) });
+    },
+  });
+  removeStateFile(settings);
+  return exitCode;
+}
+
+/** The configuration that the engine is started with; written to its file when the engine is ours. */
+async function prepare(
+  settings: HubSettings,
+  routesFile: string,
+): Promise<{ readonly configuration: StaticConfiguration; readonly log: Logger }> {
+  // A hub's administrator wants to see what happens to the routes, which Traefik's own default would hide.
+  const level = settings.traefikLogLevel ?? 'INFO';
+  if (!settings.shouldStart) {
+    const base = defaultStaticConfiguration();
+    const configuration = { ...base, entryPoints: new Map<never, never>(), log: { ...base.log, level } };
+    return { configuration, log: createLogger('supervisor', configuration.log) };
+  }
+  const staticFile = findStaticFileToWrite(settings.staticConfigFile, isOurStaticFile);
+  const { text, configuration: written } = buildStaticConfiguration(settings, { staticFile, routesFile });
+  const hasLevel = JSON.stringify(settings.extraStaticConfig).includes('"level"');
+  const configuration = hasLevel ? written : { ...written, log: { ...written.log, level } };
+  const log = createLogger('supervisor', configuration.log);
+  await writeStaticFile(staticFile, text, log);
+  log.info({ file: staticFile }, 'wrote the static configuration');
+  sayNotices(configuration, log);
+  return { configuration, log };
+}
+
+/** Read by a JupyterHub that comes back and finds this program still running. */
+function writeStateFile(settings: HubSettings, apiUrl: string, log: Logger): void {
+  const { stateFile, apiToken: token, digest } = settings;
+  if (stateFile === undefined) return;
+  const temporary = `${stateFile}.${String(process.pid)}`;
+  try {
+    const text = `${JSON.stringify({ pid: process.pid, apiUrl, token, digest, version: VERSION })}\n`;
+    rmSync(temporary, { force: true });
+    writeFileSync(temporary, text, { mode: 0o600, flag: 'wx' });
+    renameSync(temporary, stateFile);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    log.error(
+      { file: stateFile, reason: errorText(error) },
+      'the state file cannot be written; a restarted hub will not find this program',
+    );
+  }
+}
+
+/** Only if it still speaks of this program. */
+function removeStateFile({ stateFile }: HubSettings): void {
+  if (stateFile === undefined) return;
+  try {
+    const state: unknown = JSON.parse(readFileSync(stateFile, 'utf8'));
+    if (typeof state === 'object' && state !== null && 'pid' in state && state.pid === process.pid)
+      rmSync(stateFile);
+  } catch {
+    // It is gone already, or another program's.
+  }
 }

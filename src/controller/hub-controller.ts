@@ -1,17 +1,21 @@
-// The controller of the `hub` command: the route store with its REST API, and either the embedded engine or one that is run by others.
+// The controller of the `hub` command: REST API → route store → routes file → engine. With our own engine the workers are told; with
+// somebody else's its API is asked until it shows what the file says.
 
-import { rm } from 'node:fs/promises';
-import { extname } from 'node:path';
+import type { FastifyInstance } from 'fastify';
 import { createRoutesApi } from '../api/routes-api.ts';
-import { errnoOf, errorText } from '../errors.ts';
-import { completeForeign } from '../hub/api-route.ts';
-import { DurableFile } from '../hub/durable-file.ts';
-import { EmbeddedEngine } from '../hub/embedded-engine.ts';
+import type { RouteTable } from '../api/routes-api.ts';
+import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
+import { errnoOf, errorText, ProxyError } from '../errors.ts';
+import { EmbeddedEngine } from '../hub/engine.ts';
+import { EngineApi } from '../hub/engine-api.ts';
 import { ExternalEngine } from '../hub/external-engine.ts';
+import { NODE_FILE_SYSTEM } from '../hub/file-system.ts';
+import { findRoutesFile } from '../hub/find-files.ts';
 import { RouteStore } from '../hub/route-store.ts';
-import type { RouteEngine } from '../hub/route-store.ts';
-import { parseHubSettings, publicEntryPoint } from '../hub/settings.ts';
+import { RoutesFile } from '../hub/routes-file.ts';
+import { entryPointOf, parseHubSettings } from '../hub/settings.ts';
 import type { HubSettings } from '../hub/settings.ts';
+import { setupDynamic } from '../hub/setup-dynamic.ts';
 import type { Logger } from '../log.ts';
 import { tell } from '../supervisor/child.ts';
 import type { ControllerStart, FromController } from '../supervisor/messages.ts';
@@ -19,64 +23,24 @@ import { VERSION } from '../version.ts';
 import { EngineController } from './engine-controller.ts';
 import type { RunningController } from './main.ts';
 
-/** Settings as the supervisor hands them on: the routes file has been found by then. */
-export interface ResolvedHubSettings {
-  readonly settings: HubSettings;
-  /** Absolute. */
-  readonly routesFile: string;
-}
+const LOOPBACK = '127.0.0.1';
 
+/** Starts the controller and tells the supervisor when it is ready; rejects with a ProxyError whose message says what to do. */
 export async function startHubController(
   start: ControllerStart,
-  resolved: unknown,
+  given: unknown,
   log: Logger,
 ): Promise<RunningController> {
-  const { settings: raw, routesFile } = resolved as ResolvedHubSettings;
-  const settings = parseHubSettings(raw, 'settings');
-  const entryPoint = publicEntryPoint(settings);
-  const store = new RouteStore({
-    file: routesFile,
-    format: /^\.ya?ml$/i.test(extname(routesFile)) ? 'yaml' : 'toml',
-    entryPoint,
-    log,
-    completeForeign: (foreign) => completeForeign(foreign, settings),
-  });
-  await store.load();
-  const engine = settings.shouldStart
-    ? await startEmbedded(start, store, { routesFile, entryPoint, log })
-    : undefined;
-  const routeEngine: RouteEngine = engine?.routes ?? externalEngine(settings, routesFile, log);
-  store.start(routeEngine);
-  const api = createRoutesApi({
-    token: settings.apiToken,
-    routes: () => store.routes.values(),
-    route: (routespec) => store.routes.get(routespec),
-    change: (changes) => store.change(changes),
-    health: () => ({ pid: start.supervisorPid, digest: settings.digest, version: VERSION }),
-  });
-  const apiPort = await listen(api, settings, start.apiPort);
-  const host = settings.apiHost.includes(':') ? `[${settings.apiHost}]` : settings.apiHost;
-  const apiUrl = `http://${host}:${String(apiPort)}`;
-  tell({ type: 'ready', apiUrl, apiPort } satisfies FromController);
-  return {
-    setAccepting: (workerIds) => {
-      engine?.controller.setAccepting(workerIds);
-    },
-    reload: () => Promise.resolve(),
-    onServing: () => writeState({ settings, pid: start.supervisorPid, apiUrl, log }),
-    terminate: () => {
-      engine?.controller.terminate();
-      if (settings.stateFile !== undefined) void rm(settings.stateFile, { force: true });
-    },
-  };
+  const settings = parseHubSettings(given);
+  return settings.shouldStart ? startEmbedded(start, settings, log) : startExternal(start, settings, log);
 }
 
 async function startEmbedded(
   start: ControllerStart,
-  store: RouteStore,
-  { routesFile, entryPoint, log }: { routesFile: string; entryPoint: string; log: Logger },
-): Promise<{ readonly controller: EngineController; readonly routes: EmbeddedEngine }> {
-  const controller = await EngineController.create({
+  settings: HubSettings,
+  log: Logger,
+): Promise<RunningController> {
+  const engine = await EngineController.create({
     static: start.static,
     runtimeFolder: start.runtimeFolder,
     log,
@@ -84,59 +48,134 @@ async function startEmbedded(
       tell({ type: 'silent', workerId } satisfies FromController);
     },
   });
-  const routes = new EmbeddedEngine(controller, store, { file: routesFile, entryPoint, log });
-  await routes.start();
-  await controller.start();
-  return { controller, routes };
+  const routesFile = makeRoutesFile(settings, log, {
+    preservePath: true,
+    readForeign: parseDynamicConfiguration,
+  });
+  const store = new RouteStore({ persistence: routesFile, engine: new EmbeddedEngine(engine), log });
+  await store.start();
+  await engine.start();
+  // A controller that takes another's place does not know the workers before it is told: until then nothing would be waited for.
+  const workersKnown = newGate();
+  const table: RouteTable = {
+    routes: store.routes,
+    change: async (change) => {
+      await workersKnown.opened;
+      await store.change(change);
+    },
+  };
+  const api = await listen({ start, settings, table, log });
+  return {
+    setAccepting: (workerIds) => {
+      engine.setAccepting(workerIds);
+      workersKnown.open();
+    },
+    reload: () => store.reload(),
+    onServing: () => Promise.resolve(),
+    terminate: () => {
+      engine.terminate();
+    },
+    stop: async () => {
+      await api.close();
+      await store.stop();
+      await engine.stop();
+    },
+  };
 }
 
-function externalEngine(settings: HubSettings, file: string, log: Logger): ExternalEngine {
-  return new ExternalEngine({
-    apiUrl: settings.traefikApiUrl,
+async function startExternal(
+  start: ControllerStart,
+  settings: HubSettings,
+  log: Logger,
+): Promise<RunningController> {
+  const api = new EngineApi({
+    url: settings.traefikApiUrl,
     username: settings.traefikApiUsername,
     password: settings.traefikApiPassword,
-    validatesCertificate: settings.traefikApiValidateCert,
-    timeoutMs: settings.checkRouteTimeout * 1000,
-    file,
+    validateCertificate: settings.traefikApiValidateCert,
+  });
+  const engine = new ExternalEngine({
+    api,
+    checkRouteTimeoutMs: settings.checkRouteTimeout * 1000,
+    routesFile: findRoutesFile(settings.dynamicConfigFile),
+    entryPoint: entryPointOf(settings),
+    log,
+  });
+  const seen = await engine.examine(0);
+  const routesFile = makeRoutesFile(settings, log, { preservePath: seen?.preservePath ?? true });
+  const store = new RouteStore({ persistence: routesFile, engine, log });
+  await store.start();
+  if (seen === undefined)
+    void engine.examine(Infinity).then((later) => {
+      if (later?.preservePath === false)
+        store.reconfigure({ entryPoint: entryPointOf(settings), preservePath: false });
+    });
+  const server = await listen({ start, settings, table: store, log });
+  return {
+    setAccepting: () => undefined,
+    reload: () => store.reload(),
+    onServing: () => Promise.resolve(),
+    terminate: () => undefined,
+    stop: async () => {
+      await server.close();
+      await store.stop();
+    },
+  };
+}
+
+function makeRoutesFile(
+  settings: HubSettings,
+  log: Logger,
+  options: { readonly preservePath: boolean; readonly readForeign?: typeof parseDynamicConfiguration },
+): RoutesFile {
+  const { preservePath, readForeign } = options;
+  return new RoutesFile({
+    path: findRoutesFile(settings.dynamicConfigFile),
+    elements: { entryPoint: entryPointOf(settings), preservePath },
+    setup: (present) => setupDynamic(settings, present),
+    ...(readForeign === undefined ? {} : { readForeign }),
+    fs: NODE_FILE_SYSTEM,
     log,
   });
 }
 
-/** On the port it had before a restart, if any, so that its URL never changes. */
-async function listen(
-  api: ReturnType<typeof createRoutesApi>,
-  settings: HubSettings,
-  formerPort: number,
-): Promise<number> {
-  const port = formerPort > 0 ? formerPort : settings.apiPort;
+/** Opens the REST API, on the port that this controller's predecessor had, and says that the controller is ready. */
+async function listen(options: {
+  readonly start: ControllerStart;
+  readonly settings: HubSettings;
+  readonly table: RouteTable;
+  readonly log: Logger;
+}): Promise<FastifyInstance> {
+  const { start, settings, table, log } = options;
+  const token = settings.apiToken;
+  if (token === undefined)
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', { message: 'settings: apiToken: missing' });
+  const api = createRoutesApi({
+    table,
+    token,
+    health: { pid: start.supervisorPid, digest: settings.digest, version: VERSION },
+    log,
+  });
+  const port = start.apiPort > 0 ? start.apiPort : settings.apiPort;
   try {
-    await api.listen({ host: settings.apiHost, port });
-  } catch (error) {
-    const reason =
-      errnoOf(error) === 'EADDRINUSE' ? 'the port is in use by another program' : errorText(error);
-    throw new Error(`the REST API cannot listen on ${settings.apiHost}:${String(port)}: ${reason}`, {
-      cause: error,
+    await api.listen({ host: LOOPBACK, port });
+  } catch (cause) {
+    const isTaken = errnoOf(cause) === 'EADDRINUSE';
+    throw new ProxyError('JTP_ERR_ENTRYPOINT_LISTEN', {
+      message: `the REST API cannot listen on ${LOOPBACK}:${String(port)}: ${isTaken ? 'another program uses the port (EADDRINUSE); stop it, or choose another apiPort' : errorText(cause)}`,
+      cause,
     });
   }
   const address = api.server.address();
-  return address !== null && typeof address === 'object' ? address.port : port;
+  const apiPort = address !== null && typeof address === 'object' ? address.port : port;
+  tell({ type: 'ready', apiUrl: `http://${LOOPBACK}:${String(apiPort)}`, apiPort } satisfies FromController);
+  return api;
 }
 
-/** Where a hub that is restarted finds this program. */
-async function writeState(state: {
-  readonly settings: HubSettings;
-  readonly pid: number;
-  readonly apiUrl: string;
-  readonly log: Logger;
-}): Promise<void> {
-  const { stateFile, apiToken: token, digest } = state.settings;
-  if (stateFile === undefined) return;
-  const document = { pid: state.pid, apiUrl: state.apiUrl, token, digest, version: VERSION };
-  try {
-    // A file that is there already may be readable by others.
-    await rm(stateFile, { force: true });
-    await new DurableFile(stateFile, state.log).write(`${JSON.stringify(document)}\n`);
-  } catch (error) {
-    state.log.warn({ reason: errorText(error) }, 'a restarted hub will not find this program');
-  }
+function newGate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
 }

@@ -12,6 +12,8 @@ export interface RunningController {
   readonly reload: () => Promise<void>;
   readonly onServing: () => Promise<void>;
   readonly terminate: () => void;
+  /** Finishes what has been begun; the process ends after it. */
+  readonly stop?: () => Promise<void>;
 }
 
 let running: Promise<RunningController> | undefined;
@@ -48,5 +50,8 @@ runChild('jtp controller', async (received) => {
     case 'terminating':
       controller?.terminate();
       return;
+    case 'stop':
+      await controller?.stop?.();
+      process.exit(0);
   }
 });

@@ -1,142 +1,208 @@
-// Replaces a file so that a reader, or a machine that loses its power, finds either the old content or the new. Where the file cannot
-// be replaced (mounted by itself, or its folder may not be written to) it is written in place, which is said once.
-//
-//   temporary file in the same folder ──► written, mode and owner of the old one ──► fsync ──► rename ──► fsync of the folder
+// One file, replaced as a whole so that nobody ever reads half of it: temporary file beside it, fsync, rename, fsync of the folder. A
+// new file is 0600; an existing one keeps mode, owner, group and the link that leads to it. Where that cannot be done it is written in
+// place, with one warning.
 
-import { constants } from 'node:fs';
-import { open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import type { FileState, FileSystem } from './file-system.ts';
 
-const NEW_FILE_MODE = 0o600;
-/** Errors that say "this folder cannot take a new file" and not "the disk is full". */
-const IN_PLACE_ERRORS = new Set(['EBUSY', 'EXDEV', 'EROFS', 'EACCES', 'EPERM']);
+/** Why a file may have to be written in place: bind mounts, folders that cannot be written to, owners that cannot be given back. */
+const IN_PLACE_REASONS = new Set(['EBUSY', 'EXDEV', 'EROFS', 'EACCES', 'EPERM']);
 
-/** What tells one content of a file from the next without reading it. */
-export interface FileIdentity {
-  readonly inode: number;
-  readonly size: number;
-  readonly modifiedMs: number;
+const ADVICE = new Map([
+  ['ENOSPC', 'the disk is full: free some space'],
+  ['EDQUOT', 'the disk quota is used up: free some space'],
+  ['EACCES', 'give the user who runs this program write access to the file and its folder'],
+  ['EPERM', 'give the user who runs this program write access to the file and its folder'],
+  ['EROFS', 'the file system is mounted read-only: name a file elsewhere'],
+  ['ENOENT', 'its folder does not exist: create it, or name a file elsewhere'],
+  ['ENOTDIR', 'part of its path is not a folder: name a file elsewhere'],
+  ['EISDIR', 'it is a folder: name a file'],
+  ['EMFILE', 'too many files are open: raise the limit (ulimit -n)'],
+]);
+
+/** A file's content with what tells this state from later ones. */
+export interface FileContent {
+  readonly text: string;
+  readonly identity: string;
 }
 
-/** One file that is written again and again. */
+/** Reads and replaces one file. */
 export class DurableFile {
   readonly path: string;
+  readonly #fs: FileSystem;
   readonly #log: Logger;
-  #isInPlace = false;
-  #counter = 0;
+  #hasWarned = false;
 
-  constructor(path: string, log: Logger) {
-    this.path = path;
-    this.#log = log;
+  constructor(options: { readonly path: string; readonly fs: FileSystem; readonly log: Logger }) {
+    this.path = options.path;
+    this.#fs = options.fs;
+    this.#log = options.log;
   }
 
-  /** Undefined when the file does not exist. */
-  async identity(): Promise<FileIdentity | undefined> {
+  /** Undefined when there is no such file; rejects with ProxyError JTP_ERR_STORE_READ. */
+  async read(): Promise<FileContent | undefined> {
     try {
-      const { ino, size, mtimeMs } = await stat(this.path);
-      return { inode: ino, size, modifiedMs: mtimeMs };
+      // The state first: a change in between is then noticed by the next look.
+      const { identity } = await this.#fs.state(this.path);
+      return { identity, text: await this.#fs.read(this.path) };
+    } catch (cause) {
+      if (errnoOf(cause) === 'ENOENT') return undefined;
+      throw this.#failure('JTP_ERR_STORE_READ', 'read', cause);
+    }
+  }
+
+  /** The identity of the present state; undefined when there is no such file. */
+  async identity(): Promise<string | undefined> {
+    try {
+      return (await this.#fs.state(this.path)).identity;
+    } catch (cause) {
+      if (errnoOf(cause) === 'ENOENT') return undefined;
+      throw this.#failure('JTP_ERR_STORE_READ', 'read', cause);
+    }
+  }
+
+  /** Replaces the content; resolves with the identity of the new state. Rejects with ProxyError JTP_ERR_STORE_WRITE, content unchanged. */
+  async replace(text: string): Promise<string> {
+    const data = Buffer.from(text, 'utf8');
+    try {
+      const target = await this.#target();
+      const before = await this.#stateOf(target);
+      try {
+        return await this.#replaceAtomically(target, data, before);
+      } catch (error) {
+        if (before === undefined || !IN_PLACE_REASONS.has(errnoOf(error))) throw error;
+        const identity = await this.#writeInPlace(target, data, error);
+        if (!this.#hasWarned) {
+          this.#hasWarned = true;
+          this.#log.warn(
+            { file: this.path, reason: errorText(error) },
+            'the file cannot be replaced as a whole, so it is written in place: a reader may see half of a change',
+          );
+        }
+        return identity;
+      }
+    } catch (cause) {
+      if (cause instanceof ProxyError) throw cause;
+      throw this.#failure('JTP_ERR_STORE_WRITE', 'written', cause);
+    }
+  }
+
+  /** Removes what writers that were killed have left behind. */
+  async removeLeftovers(): Promise<void> {
+    const target = await this.#target();
+    const prefix = temporaryPrefix(target);
+    let names: readonly string[] = [];
+    try {
+      names = await this.#fs.list(dirname(target));
+    } catch {
+      // The folder cannot be listed: whatever is in it stays.
+    }
+    for (const name of names)
+      if (name.startsWith(prefix)) await this.#fs.remove(join(dirname(target), name)).catch(() => undefined);
+  }
+
+  /** Keeps content beside the file under another ending, for somebody to look at. */
+  async keepBeside(ending: string, text: string): Promise<string> {
+    const path = `${this.path}${ending}`;
+    const beside = new DurableFile({ path, fs: this.#fs, log: this.#log });
+    await beside.replace(text);
+    return path;
+  }
+
+  async #target(): Promise<string> {
+    try {
+      return await this.#fs.resolve(this.path);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      // Links are followed in the folder, too: the temporary file has to be where the file will be.
+      return join(await this.#fs.resolve(dirname(this.path)), basename(this.path));
+    }
+  }
+
+  async #stateOf(target: string): Promise<FileState | undefined> {
+    try {
+      return await this.#fs.state(target);
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
-      throw this.#explain(error);
+      throw error;
     }
   }
 
-  /** When it resolves the content is on disk. Rejects with ProxyError JTP_ERR_STORE_WRITE, with the old content in place. */
-  async write(content: string): Promise<void> {
+  async #replaceAtomically(target: string, data: Buffer, before: FileState | undefined): Promise<string> {
+    const temporary = join(dirname(target), `${temporaryPrefix(target)}${randomBytes(6).toString('hex')}`);
+    const file = await this.#fs.create(temporary);
     try {
-      // A link stays a link: what it points to is replaced.
-      const target = await resolveLink(this.path);
-      if (!this.#isInPlace && (await this.#replace(target, content))) return;
-      await writeInPlace(target, content);
-    } catch (error) {
-      throw this.#explain(error);
-    }
-  }
-
-  /** False: it has to be written in place. */
-  async #replace(target: string, content: string): Promise<boolean> {
-    const temporary = join(
-      dirname(target),
-      `.${basename(target)}.${String(process.pid)}-${String(++this.#counter)}.tmp`,
-    );
-    try {
-      const old = await stat(target).catch(() => undefined);
-      const file = await open(temporary, 'wx', NEW_FILE_MODE);
       try {
-        await file.writeFile(content);
-        if (old !== undefined) {
-          await file.chmod(old.mode & 0o7777);
-          const isOurs = old.uid === process.getuid?.() && old.gid === process.getgid?.();
-          if (!isOurs) await file.chown(old.uid, old.gid);
+        await file.write(data, 0);
+        if (before !== undefined) {
+          const { uid, gid } = await file.state();
+          if (uid !== before.uid || gid !== before.gid) await file.setOwner(before.uid, before.gid);
+          // After the owner: changing that clears bits of the mode.
+          await file.setMode(before.mode);
         }
         await file.sync();
       } finally {
         await file.close();
       }
-      await rename(temporary, target);
+      await this.#fs.rename(temporary, target);
     } catch (error) {
-      await rm(temporary, { force: true }).catch(() => undefined);
-      if (!IN_PLACE_ERRORS.has(errnoOf(error))) throw error;
-      this.#isInPlace = true;
-      this.#log.warn(
-        { file: target, reason: errorText(error) },
-        'the routes file cannot be replaced and is written in place: a crash at the wrong moment can damage it; allow writing to its folder',
-      );
-      return false;
+      await this.#fs.remove(temporary).catch(() => undefined);
+      throw error;
     }
-    await syncFolder(dirname(target));
-    return true;
+    await this.#fs.syncFolder(dirname(target));
+    return (await this.#fs.state(target)).identity;
   }
 
-  #explain(error: unknown): ProxyError {
-    const hints = new Map([
-      ['ENOSPC', 'the disk is full'],
-      ['EDQUOT', 'the disk quota is used up'],
-      ['EACCES', 'permission denied: let the user who runs JupyterHub write to it'],
-      ['EPERM', 'permission denied: let the user who runs JupyterHub write to it'],
-      ['EROFS', 'the file system is read-only (with systemd: ReadWritePaths=)'],
-      ['ENOENT', 'its folder does not exist'],
-      ['EISDIR', 'it is a folder'],
-    ]);
-    return new ProxyError('JTP_ERR_STORE_WRITE', {
-      message: `${this.path} cannot be written: ${hints.get(errnoOf(error)) ?? errorText(error)}`,
-      cause: error,
+  async #writeInPlace(target: string, data: Buffer, reason: unknown): Promise<string> {
+    const before = await this.#fs.read(target);
+    let file;
+    try {
+      file = await this.#fs.open(target);
+    } catch (error) {
+      // Neither way works; the first reason is the one to act on.
+      throw errnoOf(error) === 'EACCES' || errnoOf(error) === 'EPERM' ? reason : error;
+    }
+    try {
+      try {
+        await overwrite(file, data);
+      } catch (error) {
+        // The old content had room.
+        await overwrite(file, Buffer.from(before, 'utf8')).catch(() => undefined);
+        throw error;
+      }
+      return (await file.state()).identity;
+    } finally {
+      await file.close();
+    }
+  }
+
+  #failure(code: 'JTP_ERR_STORE_READ' | 'JTP_ERR_STORE_WRITE', what: string, cause: unknown): ProxyError {
+    const advice = ADVICE.get(errnoOf(cause));
+    const reason = errorText(cause).replace(/, [a-z]+(?: '.*)?$/s, '');
+    return new ProxyError(code, {
+      message: `${this.path} cannot be ${what}: ${reason}${advice === undefined ? '' : ` (${advice})`}`,
+      cause,
     });
   }
 }
 
-async function resolveLink(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return path;
-    throw error;
-  }
+/** Not an ending that Traefik's directory provider would read. */
+function temporaryPrefix(target: string): string {
+  return `.${basename(target)}.tmp-`;
 }
 
-async function writeInPlace(target: string, content: string): Promise<void> {
-  const file = await open(target, constants.O_WRONLY | constants.O_CREAT, NEW_FILE_MODE);
-  try {
-    const bytes = Buffer.from(content, 'utf8');
-    // The rest is cut off last: a reader in between finds too much and never nothing.
-    await file.write(bytes, 0, bytes.length, 0);
-    await file.truncate(bytes.length);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } catch (error) {
-    // Some network file systems cannot; the rename itself has been done.
-    if (errnoOf(error) !== 'EINVAL') throw error;
-  } finally {
-    await handle.close();
-  }
+async function overwrite(
+  file: {
+    readonly write: (data: Buffer, position: number) => Promise<void>;
+    readonly truncate: (length: number) => Promise<void>;
+    readonly sync: () => Promise<void>;
+  },
+  data: Buffer,
+): Promise<void> {
+  await file.write(data, 0);
+  await file.truncate(data.length);
+  await file.sync();
 }

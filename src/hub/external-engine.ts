@@ -1,207 +1,299 @@
-// An engine that somebody else runs: we write the file, it watches the file, and a change counts when its API shows it. Many waiting
-// changes share one question.
+// An engine that somebody else runs: it watches the routes file, and its API is asked until it shows what the file says. Few open
+// questions are asked one by one; many share one look at the whole table.
 
-import { Agent, request } from 'undici';
-import { isTable } from '../config/schema.ts';
-import { errorText, ProxyError } from '../errors.ts';
+import type { DynamicConfiguration, RouterConfiguration, ServiceConfiguration } from '../config/dynamic.ts';
+import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import type { RouteBatch, RouteEngine } from './route-store.ts';
-import type { StoredRoute } from './routes-file.ts';
+import type { DynamicPatch } from '../runtime/dynamic-patch.ts';
+import { PROVIDER } from './engine.ts';
+import type { RouteEngine } from './engine.ts';
+import { ApiTrouble } from './engine-api.ts';
+import type { EngineApi, ShownRouter } from './engine-api.ts';
+import { isTree } from './values.ts';
 
-/** Between two questions, in milliseconds: the first comes soon, later ones less often. */
-const FIRST_DELAY_MS = 15;
-const LONGEST_DELAY_MS = 500;
-/** With more changes waiting than this, everything is asked for at once. */
-const SINGLE_QUESTIONS = 4;
-const REQUEST_TIMEOUT_MS = 5000;
+/** Up to this many routers are asked for one by one. */
+const FEW = 4;
+const FIRST_PAUSE_MS = 5;
+const MAX_PAUSE_MS = 250;
+/** The first Traefik that takes `preservePath` in a server; an older one refuses the whole file for it. */
+const PRESERVE_PATH_SINCE = [3, 3] as const;
 
-/** What an external engine is reached by. */
+/** What an external engine is made of. */
 export interface ExternalEngineOptions {
-  readonly apiUrl: string;
-  readonly username: string;
-  readonly password: string;
-  readonly validatesCertificate: boolean;
-  readonly timeoutMs: number;
-  /** For error messages. */
-  readonly file: string;
+  readonly api: EngineApi;
+  readonly checkRouteTimeoutMs: number;
+  /** For messages. */
+  readonly routesFile: string;
+  readonly entryPoint: string;
   readonly log: Logger;
 }
 
-interface Waiting {
-  readonly route: StoredRoute;
-  readonly isDeleted: boolean;
+interface Waiter {
+  readonly pending: Set<string>;
   readonly deadline: number;
   readonly resolve: () => void;
-  readonly reject: (error: ProxyError) => void;
+  readonly reject: (error: unknown) => void;
 }
 
-/** One answer of the API. */
-interface Answer {
-  readonly status: number;
-  readonly body: unknown;
+/** What is wrong with a router: `isGone` when the engine cannot be routing anything. */
+interface Difference {
+  readonly reason: string;
+  readonly kind: 'down' | 'trouble' | 'missing' | 'refused' | 'stale';
 }
 
-/** Confirms batches through the API of an engine. */
+/** See the head of this file. */
 export class ExternalEngine implements RouteEngine {
   readonly #options: ExternalEngineOptions;
-  readonly #agent: Agent;
-  readonly #waiting = new Set<Waiting>();
+  readonly #api: EngineApi;
+  readonly #routers = new Map<string, RouterConfiguration>();
+  readonly #services = new Map<string, ServiceConfiguration>();
+  readonly #waiters = new Set<Waiter>();
+  #version: 'unknown' | 'v1' | 'v3' = 'unknown';
   #isPolling = false;
-  #lastAnswer = 'nothing yet';
+  #wake: (() => void) | undefined;
+  #isClosed = false;
 
   constructor(options: ExternalEngineOptions) {
     this.#options = options;
-    this.#agent = new Agent({
-      connect: { rejectUnauthorized: options.validatesCertificate },
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      bodyTimeout: REQUEST_TIMEOUT_MS,
-      connectTimeout: REQUEST_TIMEOUT_MS,
+    this.#api = options.api;
+  }
+
+  replace(configuration: DynamicConfiguration): Promise<void> {
+    this.#routers.clear();
+    this.#services.clear();
+    for (const [name, router] of configuration.routers) this.#routers.set(name, router);
+    for (const [name, service] of configuration.services) this.#services.set(name, service);
+    return Promise.resolve();
+  }
+
+  apply(patch: DynamicPatch): Promise<void> {
+    for (const name of patch.deleteRouters) this.#routers.delete(name);
+    for (const name of patch.deleteServices) this.#services.delete(name);
+    for (const [name, router] of patch.setRouters) this.#routers.set(name, router);
+    for (const [name, service] of patch.setServices) this.#services.set(name, service);
+    return Promise.resolve();
+  }
+
+  confirm(routerNames: readonly string[]): Promise<void> {
+    if (routerNames.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiters.add({
+        pending: new Set(routerNames),
+        deadline: Date.now() + this.#options.checkRouteTimeoutMs,
+        resolve,
+        reject,
+      });
+      this.#wake?.();
+      if (!this.#isPolling) void this.#poll();
     });
   }
 
-  async apply({ set, deleted }: RouteBatch): Promise<void> {
-    const deadline = Date.now() + this.#options.timeoutMs;
-    const confirm = (route: StoredRoute, isDeleted: boolean): Promise<void> =>
-      new Promise((resolve, reject) => {
-        this.#waiting.add({ route, isDeleted, deadline, resolve, reject });
-      });
-    const all = [
-      ...set.map((route) => confirm(route, false)),
-      ...deleted.map((route) => confirm(route, true)),
-    ];
-    if (all.length === 0) return;
-    void this.#poll();
-    await Promise.all(all);
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#wake?.();
+    for (const { reject } of this.#waiters)
+      reject(new ProxyError('JTP_ERR_ENGINE_UNREACHABLE', { message: 'the controller is stopping' }));
+    this.#waiters.clear();
+    await this.#api.close();
   }
 
-  applyForeign(): void {
-    // It is in the file, which is all there is to do.
+  /**
+   * Looks at the engine once it can be reached, says what does not fit, and tells whether it takes `preservePath`. Resolves with
+   * undefined when it cannot be reached in time, or refuses us.
+   */
+  async examine(withinMs: number): Promise<{ readonly preservePath: boolean } | undefined> {
+    const deadline = Date.now() + withinMs;
+    for (;;) {
+      try {
+        const answer = await this.#api.get('/api/version');
+        if (!(answer instanceof ApiTrouble) && answer.status === 200) {
+          await this.#checkEntryPoint();
+          return { preservePath: takesPreservePath(answer.document) };
+        }
+      } catch (error) {
+        this.#options.log.error({ reason: String(error) }, 'the engine cannot be asked about its routes');
+        return undefined;
+      }
+      if (this.#isClosed || Date.now() >= deadline) return undefined;
+      await this.#pause(MAX_PAUSE_MS);
+    }
   }
 
-  async stop(): Promise<void> {
-    await this.#agent.destroy();
+  async #checkEntryPoint(): Promise<void> {
+    const { entryPoint, log } = this.#options;
+    const answer = await this.#api.get('/api/entrypoints');
+    if (answer instanceof ApiTrouble || !Array.isArray(answer.document)) return;
+    const names = answer.document.filter(isTree).map(({ name }) => String(name));
+    if (!names.includes(entryPoint))
+      log.warn(
+        { entryPoint, found: names.join(', ') },
+        'the engine has no entry point of this name, so no route will work: set traefik_entrypoint to the one that users reach',
+      );
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      this.#wake = done;
+    });
   }
 
   async #poll(): Promise<void> {
-    if (this.#isPolling) return;
     this.#isPolling = true;
-    let delay = FIRST_DELAY_MS;
-    while (this.#waiting.size > 0) {
-      await new Promise((resolve) => setTimeout(resolve, delay));
-      const before = this.#waiting.size;
-      await this.#ask();
-      this.#giveUpLate();
-      delay = this.#waiting.size < before ? FIRST_DELAY_MS : Math.min(LONGEST_DELAY_MS, delay * 1.5);
+    let pause = FIRST_PAUSE_MS;
+    while (this.#waiters.size > 0 && !this.#isClosed) {
+      const known = new Set(this.#waiters);
+      try {
+        await this.#look();
+      } catch (error) {
+        // Refused credentials: asking again would not help anybody who waits.
+        for (const { reject } of this.#waiters) reject(error);
+        this.#waiters.clear();
+        break;
+      }
+      const hasNew = [...this.#waiters].some((waiter) => !known.has(waiter));
+      pause = hasNew ? FIRST_PAUSE_MS : Math.min(MAX_PAUSE_MS, pause * 2);
+      if (this.#waiters.size > 0) await this.#pause(pause);
     }
     this.#isPolling = false;
   }
 
-  async #ask(): Promise<void> {
-    try {
-      if (this.#waiting.size > SINGLE_QUESTIONS) await this.#askForAll();
-      else for (const waiting of this.#waiting) await this.#askFor(waiting);
-    } catch (error) {
-      if (error instanceof ProxyError && error.code === 'JTP_ERR_ENGINE_DENIED') {
-        this.#rejectAll(error);
-        return;
+  async #look(): Promise<void> {
+    const names = new Set<string>();
+    for (const { pending } of this.#waiters) for (const name of pending) names.add(name);
+    const differences = await this.#differences([...names]);
+    for (const waiter of this.#waiters) {
+      for (const name of waiter.pending)
+        if (names.has(name) && !differences.has(name)) waiter.pending.delete(name);
+      if (waiter.pending.size === 0) {
+        this.#waiters.delete(waiter);
+        waiter.resolve();
+      } else if (Date.now() >= waiter.deadline) {
+        this.#waiters.delete(waiter);
+        await this.#expire(waiter, differences);
       }
-      this.#lastAnswer = errorText(error);
     }
   }
 
-  async #askFor(waiting: Waiting): Promise<void> {
-    const { router, service } = waiting.route;
-    const found = await this.#get(`/api/http/routers/${encodeURIComponent(`${router}@file`)}`);
-    if (waiting.isDeleted) {
-      if (found.status === 404) this.#confirm(waiting);
+  async #expire(waiter: Waiter, differences: ReadonlyMap<string, Difference>): Promise<void> {
+    const [name = ''] = [...waiter.pending].filter((other) => differences.has(other));
+    const difference = differences.get(name) ?? { kind: 'trouble', reason: 'it was not asked in time' };
+    const { routesFile, checkRouteTimeoutMs, log } = this.#options;
+    const isOnlyRemoval = [...waiter.pending].every((other) => !this.#routers.has(other));
+    if (difference.kind === 'down' && isOnlyRemoval) {
+      // Nobody listens, so nobody routes by the old table; the file is right when the engine comes back.
+      log.warn({ reason: difference.reason }, 'the engine is down; the routes are removed from the file');
+      waiter.resolve();
       return;
     }
-    if (found.status !== 200) return;
-    const servers = await this.#get(`/api/http/services/${encodeURIComponent(`${service}@file`)}`);
-    if (servers.status === 200) this.#judge(waiting, found.body, servers.body);
+    waiter.reject(
+      new ProxyError('JTP_ERR_ROUTE_TIMEOUT', {
+        message: `${routesFile} was written, but the engine with the API at ${this.#api.url} did not show ${name}@${PROVIDER} as it is there within ${String(checkRouteTimeoutMs / 1000)} s: ${difference.reason}; ${await this.#likelyCause(difference)}`,
+      }),
+    );
   }
 
-  async #askForAll(): Promise<void> {
-    const { status, body } = await this.#get('/api/rawdata');
-    if (status !== 200 || !isTable(body)) return;
-    const routers = isTable(body['routers']) ? body['routers'] : {};
-    const services = isTable(body['services']) ? body['services'] : {};
-    for (const waiting of this.#waiting) {
-      const router = routers[`${waiting.route.router}@file`];
-      if (waiting.isDeleted) {
-        if (router === undefined) this.#confirm(waiting);
-      } else if (router !== undefined)
-        this.#judge(waiting, router, services[`${waiting.route.service}@file`]);
+  async #likelyCause({ kind }: Difference): Promise<string> {
+    if (kind === 'down' || kind === 'trouble') return 'is it running, and is traefik_api_url right?';
+    if (kind === 'refused') return 'see the log of the engine';
+    if (kind === 'stale') return 'does it watch the file, and is its providersThrottleDuration short?';
+    const overview = await this.#api.get('/api/overview').catch(() => undefined);
+    const document = overview instanceof ApiTrouble ? undefined : overview?.document;
+    const providers = isTree(document) ? document['providers'] : undefined;
+    if (this.#version === 'v3' && !(Array.isArray(providers) && providers.includes('File')))
+      return 'its file provider is not on: set providers.file.filename (or directory) to this file';
+    return 'does it watch this very file (providers.file.filename or directory), and may it read it?';
+  }
+
+  /** By name, for each router that is not as it should be. Rejects when the credentials are refused. */
+  async #differences(names: readonly string[]): Promise<ReadonlyMap<string, Difference>> {
+    const differences = new Map<string, Difference>();
+    const all = (difference: Difference): typeof differences => {
+      for (const name of names) differences.set(name, difference);
+      return differences;
+    };
+    const trouble = await this.#learnVersion();
+    if (trouble !== undefined) return all(differenceOf(trouble));
+    if (this.#version === 'v3' && names.length <= FEW) {
+      for (const name of names) {
+        const service = this.#routers.get(name)?.service;
+        const shown = await this.#api.router(
+          `${name}@${PROVIDER}`,
+          service === undefined ? undefined : `${service}@${PROVIDER}`,
+        );
+        const difference = shown instanceof ApiTrouble ? this.#lost(shown) : this.#compare(name, shown);
+        if (difference !== undefined) differences.set(name, difference);
+      }
+      return differences;
     }
-  }
-
-  /** It is not enough that a router of the name exists: it must work, and lead to this target. */
-  #judge(waiting: Waiting, router: unknown, service: unknown): void {
-    if (!isTable(router) || !isTable(service)) return;
-    if (router['status'] === 'disabled') {
-      const errors = Array.isArray(router['error']) ? router['error'].join('; ') : 'no reason given';
-      this.#lastAnswer = `router ${waiting.route.router}@file is disabled: ${errors}`;
-      return;
+    const table = await (this.#version === 'v3'
+      ? this.#api.allRouters(PROVIDER)
+      : this.#api.allV1Routers(PROVIDER));
+    if (table instanceof ApiTrouble) return all(this.#lost(table));
+    for (const name of names) {
+      const difference = this.#compare(name, table.get(`${name}@${PROVIDER}`) ?? 'none');
+      if (difference !== undefined) differences.set(name, difference);
     }
-    const balancer = isTable(service['loadBalancer']) ? service['loadBalancer'] : {};
-    const servers: readonly unknown[] = Array.isArray(balancer['servers']) ? balancer['servers'] : [];
-    const isThere = servers.length === 1 && isTable(servers[0]) && servers[0]['url'] === waiting.route.target;
-    if (isThere && router['rule'] === waiting.route.rule) this.#confirm(waiting);
-    else this.#lastAnswer = `router ${waiting.route.router}@file still shows what it was before`;
+    return differences;
   }
 
-  #confirm(waiting: Waiting): void {
-    this.#waiting.delete(waiting);
-    waiting.resolve();
-  }
-
-  #rejectAll(error: ProxyError): void {
-    for (const waiting of this.#waiting) waiting.reject(error);
-    this.#waiting.clear();
-  }
-
-  #giveUpLate(): void {
-    const now = Date.now();
-    for (const waiting of this.#waiting) {
-      if (waiting.deadline > now) continue;
-      this.#waiting.delete(waiting);
-      const { file, apiUrl, timeoutMs } = this.#options;
-      waiting.reject(
-        new ProxyError('JTP_ERR_ROUTE_TIMEOUT', {
-          message:
-            `route ${waiting.route.routespec} stands in ${file}, but the engine at ${apiUrl} does not ` +
-            `${waiting.isDeleted ? 'forget' : 'show'} it after ${String(timeoutMs / 1000)} s; its last answer: ${this.#lastAnswer}. ` +
-            'Does the engine watch this file (providers.file), may it read it, and is providersThrottleDuration short?',
-        }),
-      );
+  /** Which API is there: the newer one wherever it exists, since our engine has both with a version-1 file. */
+  async #learnVersion(): Promise<ApiTrouble | undefined> {
+    if (this.#version !== 'unknown') return undefined;
+    const overview = await this.#api.get('/api/overview');
+    if (overview instanceof ApiTrouble) return overview;
+    if (overview.status === 200 && isTree(overview.document)) {
+      this.#version = 'v3';
+      return undefined;
     }
+    const providers = await this.#api.get('/api/providers');
+    if (providers instanceof ApiTrouble) return providers;
+    if (providers.status === 200 && isTree(providers.document)) {
+      this.#version = 'v1';
+      return undefined;
+    }
+    return new ApiTrouble(
+      `GET ${this.#api.url}/api/overview answered ${String(overview.status)} ${JSON.stringify(overview.text)}, which is no Traefik API`,
+    );
   }
 
-  async #get(path: string): Promise<Answer> {
-    const { apiUrl, username, password } = this.#options;
-    const base = apiUrl.replace(/\/+$/, '');
-    const { statusCode, body } = await request(`${base}${path}`, {
-      dispatcher: this.#agent,
-      headers:
-        username === ''
-          ? {}
-          : { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` },
-    });
-    const text = await body.text();
-    if (statusCode === 401 || statusCode === 403)
-      throw new ProxyError('JTP_ERR_ENGINE_DENIED', {
-        message: `the engine's API at ${apiUrl} refuses user "${username}" (${String(statusCode)}): check traefik_api_username and traefik_api_password`,
-      });
-    this.#lastAnswer = `${String(statusCode)} to ${path}`;
-    return { status: statusCode, body: parseJson(text) };
+  /** The engine may be replaced by another version while it is away. */
+  #lost(trouble: ApiTrouble): Difference {
+    this.#version = 'unknown';
+    return differenceOf(trouble);
+  }
+
+  #compare(name: string, shown: ShownRouter | 'none'): Difference | undefined {
+    const router = this.#routers.get(name);
+    if (router === undefined)
+      return shown === 'none' ? undefined : { kind: 'stale', reason: 'it still shows the removed router' };
+    if (shown === 'none') return { kind: 'missing', reason: 'it shows no such router' };
+    if (shown.status === 'disabled')
+      return { kind: 'refused', reason: `it has disabled the router (${shown.errors.join('; ')})` };
+    if (shown.rule !== router.rule)
+      return { kind: 'stale', reason: `it still shows the rule ${String(shown.rule)}` };
+    const wanted = (this.#services.get(router.service ?? '')?.loadBalancer?.servers ?? []).map(
+      ({ url }) => url,
+    );
+    if (shown.service !== router.service || shown.servers.join(' ') !== wanted.join(' '))
+      return { kind: 'stale', reason: `it still shows the target ${shown.servers.join(', ') || '(none)'}` };
+    return undefined;
   }
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    // Not an API: the status says enough.
-    return undefined;
-  }
+function differenceOf({ reason, isDown }: ApiTrouble): Difference {
+  return { kind: isDown ? 'down' : 'trouble', reason };
+}
+
+function takesPreservePath(version: unknown): boolean {
+  const { Version: text, Codename: name } = isTree(version) ? version : {};
+  if (name === 'jupyterhub') return true;
+  const [major = 0, minor = 0] = (/^v?([0-9]+)\.([0-9]+)/.exec(String(text))?.slice(1) ?? []).map(Number);
+  const [wantedMajor, wantedMinor] = PRESERVE_PATH_SINCE;
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
 }

@@ -1,302 +1,269 @@
-// The hub's routes: in memory, and in the routes file. Changes that arrive while a write is under way share the next one.
+// The hub's routes: in memory, on disk, and in the engine, in this order of truth:
 //
-//   change() ──► queue ──► [batch: memory ──► file (durable) ──► engine (live)] ──► acknowledged
-//                                  └─ cannot be written: memory as before, refused
+//   change ──► queue ──► one durable write for all that wait ──► memory ──► engine ──► confirmed ──► answered
+//                 └──────── the write fails: every change of that write is refused, memory has not moved
 //
-// The file is watched: our routes are put back when somebody removes them, what somebody adds beside them is kept.
+// One loop does all file work, so nothing overlaps. Changes that arrive while it writes share the next write.
 
-import { readFile, rename, writeFile } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
-import { watch } from 'chokidar';
-import type { FSWatcher } from 'chokidar';
-import { errnoOf, errorText, ProxyError } from '../errors.ts';
+import type { DynamicConfiguration, RouterConfiguration, ServiceConfiguration } from '../config/dynamic.ts';
+import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { DurableFile } from './durable-file.ts';
-import type { FileIdentity } from './durable-file.ts';
-import { parseRoutes, renderRoutes, storeRoute } from './routes-file.ts';
-import type { ForeignContent, RoutesFormat, StoredRoute } from './routes-file.ts';
-import type { HubRoute } from './routespec.ts';
+import type { DynamicPatch } from '../runtime/dynamic-patch.ts';
+import type { RouteEngine } from './engine.ts';
+import type { ElementOptions, HubRoute, RouteChange } from './route.ts';
+import { normalizeRoute } from './route.ts';
+import { normalizeRoutespec, routeName } from './routespec.ts';
+import type { Inspection, LoadedRoutes, TableChange } from './routes-file.ts';
+import type { WrittenRoute } from './routes-document.ts';
+import { isSame } from './values.ts';
 
-/** One step: a route set (added or replaced) or deleted. */
-export type RouteChange =
-  | { readonly kind: 'set'; readonly route: HubRoute }
-  | { readonly kind: 'delete'; readonly routespec: string };
+/** A file that may be in the making is looked at again after this time. */
+const SETTLE_MS = 150;
+/** After a write has failed, the next attempt without a new change: first after, then twice as long, at most. */
+const RETRY_MS = 1000;
+const MAX_RETRY_MS = 30_000;
 
-/** What an engine has to be told after a write. */
-export interface RouteBatch {
-  readonly set: readonly StoredRoute[];
-  readonly deleted: readonly StoredRoute[];
-}
-
-/** Makes routes live. */
-export interface RouteEngine {
-  /** Resolves when the batch is in force; called in the order of the writes. */
-  apply(batch: RouteBatch): Promise<void>;
-  /** What is not the hub's has changed. */
-  applyForeign(foreign: ForeignContent): void;
+/** Where routes outlive the process: today the file itself (routes-file.ts). Calls never overlap. */
+export interface RoutePersistence {
+  readonly load: () => Promise<LoadedRoutes>;
+  readonly commit: (change: TableChange) => Promise<void>;
+  readonly inspect: (isUrgent: boolean) => Promise<Inspection>;
+  readonly watch: (onChange: () => void) => Promise<void>;
+  readonly unwatch: () => void;
+  /** Routes become routers in another way from now on; false when no router changes by that. */
+  readonly reconfigure: (elements: ElementOptions) => boolean;
+  /** All routes with their routers and services. */
+  readonly written: readonly WrittenRoute[];
+  readonly write: (route: HubRoute) => WrittenRoute;
+  /** What is configured beside the routes. */
+  readonly foreign: DynamicConfiguration;
 }
 
 /** What a store is made of. */
 export interface RouteStoreOptions {
-  readonly file: string;
-  readonly format: RoutesFormat;
-  /** Name of the entry point of every route. */
-  readonly entryPoint: string;
+  readonly persistence: RoutePersistence;
+  readonly engine: RouteEngine;
   readonly log: Logger;
-  /** Adds to the foreign content what must be there whatever the file says. */
-  readonly completeForeign: (foreign: ForeignContent) => ForeignContent;
 }
 
-interface Pending {
-  readonly changes: readonly RouteChange[];
+interface Request {
+  readonly change: TableChange;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Events get lost: this often the file is looked at anyway. */
-const LOOK_MS = 1000;
-/** How long after an event the file is looked at: editors write in several steps. */
-const SETTLE_MS = 100;
-
-/** The store of one controller. */
+/** See the head of this file. */
 export class RouteStore {
-  readonly #options: RouteStoreOptions;
-  readonly #file: DurableFile;
-  readonly #routes = new Map<string, StoredRoute>();
-  #foreign: ForeignContent = {};
-  #engine: RouteEngine | undefined;
-  #written: FileIdentity | undefined;
-  #pending: Pending[] = [];
-  #isWriting = false;
-  #needsWrite = false;
-  #watcher: FSWatcher | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #looker: NodeJS.Timeout | undefined;
-  #complained = '';
+  readonly #persistence: RoutePersistence;
+  readonly #engine: RouteEngine;
+  readonly #log: Logger;
+  readonly #routes = new Map<string, HubRoute>();
+  #queue: Request[] = [];
+  #work: Promise<void> | undefined;
+  #mustInspect = false;
+  #newElements: ElementOptions | undefined;
+  /** The file does not say what memory says. */
+  #isDirty = false;
+  #failures = 0;
+  #settleTimer: NodeJS.Timeout | undefined;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #isStarted = false;
+  #isStopped = false;
 
   constructor(options: RouteStoreOptions) {
-    this.#options = options;
-    this.#file = new DurableFile(options.file, options.log);
+    this.#persistence = options.persistence;
+    this.#engine = options.engine;
+    this.#log = options.log;
   }
 
-  get routes(): ReadonlyMap<string, StoredRoute> {
+  /** Loads what is on disk and gives it to the engine; rejects when there is no file and none can be made. */
+  async start(): Promise<void> {
+    const { routes, needsWrite, exists } = await this.#persistence.load();
+    for (const route of routes) this.#routes.set(route.routespec, route);
+    if (needsWrite)
+      try {
+        await this.#persistence.commit(new Map());
+      } catch (error) {
+        if (!exists) throw error;
+        this.#onWriteFailed(error);
+      }
+    await this.#engine.replace(this.#configuration());
+    this.#isStarted = true;
+    await this.#persistence.watch(() => {
+      this.#mustInspect = true;
+      this.#kick();
+    });
+  }
+
+  /** By routespec, exactly as they were added. */
+  get routes(): ReadonlyMap<string, HubRoute> {
     return this.#routes;
   }
 
-  get foreign(): ForeignContent {
-    return this.#foreign;
-  }
-
-  /** Reads the file and writes it back if something is missing in it. Rejects with JTP_ERR_STORE_READ or JTP_ERR_STORE_WRITE. */
-  async load(): Promise<void> {
-    const text = await this.#read();
-    if (text !== undefined) {
-      try {
-        const { routes, foreign } = parseRoutes(text, this.#options);
-        for (const [routespec, route] of routes) this.#routes.set(routespec, route);
-        this.#foreign = foreign;
-      } catch (error) {
-        await this.#setAside(error);
-      }
+  /** Resolves when the change is durable and live; rejects with a ProxyError, see `RouteEngine.confirm` and `RoutesFile.commit`. */
+  change({ add, remove }: RouteChange): Promise<void> {
+    const change = new Map<string, HubRoute | undefined>();
+    for (const routespec of remove) change.set(normalizeRoutespec(routespec), undefined);
+    for (const given of add) {
+      const route = normalizeRoute(given);
+      change.set(route.routespec, route);
     }
-    this.#foreign = this.#options.completeForeign(this.#foreign);
-    const wanted = this.#render();
-    if (text !== wanted) await this.#write(wanted);
-    else this.#written = await this.#file.identity();
-  }
-
-  /** From now on changes go to `engine`, and the file is watched. */
-  start(engine: RouteEngine): void {
-    this.#engine = engine;
-    const { file } = this.#options;
-    this.#watcher = watch([file, dirname(file)], {
-      ignoreInitial: true,
-      depth: 0,
-      ignored: (path) => path !== dirname(file) && basename(path) !== basename(file),
-    });
-    const look = (): void => {
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => {
-        void this.#inspect();
-      }, SETTLE_MS);
-    };
-    this.#looker = setInterval(() => {
-      void this.#inspect();
-    }, LOOK_MS);
-    this.#looker.unref();
-    this.#watcher.on('all', look);
-    this.#watcher.on('error', (error) => {
-      this.#options.log.warn({ file, reason: errorText(error) }, 'the routes file cannot be watched');
-    });
-  }
-
-  async stop(): Promise<void> {
-    clearTimeout(this.#timer);
-    clearInterval(this.#looker);
-    await this.#watcher?.close();
-  }
-
-  /** Resolves when all changes are on disk and live; rejects, with none of them done, when the file cannot be written. */
-  change(changes: readonly RouteChange[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#pending.push({ changes, resolve, reject });
-      void this.#writeBatches();
+      this.#queue.push({ change, resolve, reject });
+      this.#kick();
     });
   }
 
-  async #writeBatches(): Promise<void> {
-    if (this.#isWriting) return;
-    this.#isWriting = true;
-    try {
-      while (this.#pending.length > 0 || this.#needsWrite) {
-        const batch = this.#pending;
-        this.#pending = [];
-        await this.#writeBatch(batch);
-      }
-    } finally {
-      this.#isWriting = false;
-    }
+  /** Routes become routers in another way from now on: the engine turned out to be another one than was thought. */
+  reconfigure(elements: ElementOptions): void {
+    this.#newElements = elements;
+    this.#mustInspect = true;
+    this.#kick();
   }
 
-  async #writeBatch(batch: readonly Pending[]): Promise<void> {
-    const before = new Map<string, StoredRoute | undefined>();
-    for (const { changes } of batch) for (const change of changes) this.#applyToMemory(change, before);
-    const set: StoredRoute[] = [];
-    const deleted: StoredRoute[] = [];
-    for (const [routespec, old] of before) {
-      const now = this.#routes.get(routespec);
-      if (now === undefined) {
-        if (old !== undefined) deleted.push(old);
-      } else if (now !== old) set.push(now);
-    }
-    try {
-      if (set.length > 0 || deleted.length > 0 || this.#needsWrite) await this.#write(this.#render());
-      this.#needsWrite = false;
-    } catch (error) {
-      for (const [routespec, old] of before) {
-        if (old === undefined) this.#routes.delete(routespec);
-        else this.#routes.set(routespec, old);
-      }
-      // A repair of the file is tried again with the next change, not in a loop.
-      this.#needsWrite = false;
-      this.#options.log.error({ reason: errorText(error) }, 'a change of the routes is refused');
-      for (const { reject } of batch) reject(error);
-      return;
-    }
-    // The next batch may be written while the engine takes this one.
-    const live = this.#engine?.apply({ set, deleted }) ?? Promise.resolve();
-    live.then(
-      () => {
-        for (const { resolve } of batch) resolve();
-      },
-      (error: unknown) => {
-        for (const { reject } of batch) reject(error);
-      },
-    );
+  /** Looks at the file now, whether or not somebody has said that it changed. */
+  async reload(): Promise<void> {
+    await this.change({ add: [], remove: [] });
   }
 
-  #applyToMemory(change: RouteChange, before: Map<string, StoredRoute | undefined>): void {
-    const routespec = change.kind === 'set' ? change.route.routespec : change.routespec;
-    const old = this.#routes.get(routespec);
-    if (change.kind === 'delete') {
-      if (!before.has(routespec)) before.set(routespec, old);
-      this.#routes.delete(routespec);
-      return;
-    }
-    const { route } = change;
-    // The hub adds some routes again every few minutes: nothing changes, so nothing is done.
-    const isSame =
-      old !== undefined &&
-      old.target === route.target &&
-      JSON.stringify(old.data) === JSON.stringify(route.data);
-    if (isSame) return;
-    if (!before.has(routespec)) before.set(routespec, old);
-    this.#routes.set(routespec, storeRoute(route, this.#options));
+  /** Finishes what has been begun; a file that somebody has just damaged is healed first. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    // What stands in the way has been logged.
+    if (this.#isStarted) await this.reload().catch(() => undefined);
+    this.#persistence.unwatch();
+    clearTimeout(this.#settleTimer);
+    clearTimeout(this.#retryTimer);
+    await this.#work;
+    await this.#engine.close();
   }
 
-  #render(): string {
-    return renderRoutes(this.#routes.values(), this.#foreign, this.#options.format);
+  #kick(): void {
+    if (this.#work !== undefined) return;
+    this.#work = this.#run().finally(() => {
+      this.#work = undefined;
+      // Something may have arrived after the last look.
+      if (this.#queue.length > 0) this.#kick();
+    });
   }
 
-  async #write(text: string): Promise<void> {
-    await this.#file.write(text);
-    this.#written = await this.#file.identity();
-  }
-
-  async #read(): Promise<string | undefined> {
-    try {
-      return await readFile(this.#options.file, 'utf8');
-    } catch (cause) {
-      if (errnoOf(cause) === 'ENOENT') return undefined;
-      const reason = errnoOf(cause) === 'EACCES' ? 'permission denied' : errorText(cause);
-      throw new ProxyError('JTP_ERR_STORE_READ', {
-        message: `${this.#options.file} cannot be read: ${reason}`,
-        cause,
-      });
-    }
-  }
-
-  /** Somebody else has touched the file. */
-  async #inspect(): Promise<void> {
-    if (this.#isWriting) return;
-    try {
-      const found = await this.#file.identity();
-      if (sameIdentity(found, this.#written)) return;
-      await this.#takeEdit(await this.#read());
-    } catch (error) {
-      const reason = errorText(error);
-      if (reason !== this.#complained)
-        this.#options.log.error({ reason }, 'the routes file cannot be checked');
-      this.#complained = reason;
-    }
-  }
-
-  async #takeEdit(text: string | undefined): Promise<void> {
-    const { log, file } = this.#options;
-    const wanted = this.#render();
-    if (text === wanted || this.#isWriting) {
-      this.#written = await this.#file.identity();
-      return;
-    }
-    let foreign = this.#foreign;
-    if (text === undefined || text.trim() === '')
-      log.warn({ file }, 'somebody has emptied the routes file; the routes are put back');
-    else {
+  async #run(): Promise<void> {
+    while (this.#queue.length > 0 || this.#mustInspect) {
+      const requests = this.#queue;
+      this.#queue = [];
+      this.#mustInspect = false;
       try {
-        foreign = this.#options.completeForeign(parseRoutes(text, this.#options).foreign);
-        log.info(
-          { file },
-          'somebody has edited the routes file; what is not a route of JupyterHub is taken over',
-        );
+        this.#reconfigure();
+        await this.#inspect(requests.length > 0);
+        await this.#commit(requests);
       } catch (error) {
-        await this.#setAside(error);
+        this.#onWriteFailed(error);
+        for (const { reject } of requests) reject(error);
       }
     }
-    this.#foreign = foreign;
-    this.#engine?.applyForeign(foreign);
-    this.#needsWrite = true;
-    await this.#writeBatches();
   }
 
-  /** A file that cannot be read is kept beside ours for whoever edited it. */
-  async #setAside(error: unknown): Promise<void> {
-    const { file, log } = this.#options;
-    const aside = `${file}.broken`;
-    try {
-      const text = await readFile(file);
-      await writeFile(`${aside}.new`, text, { mode: 0o600 });
-      await rename(`${aside}.new`, aside);
-    } catch {
-      // The folder cannot be written to; the log line below is what remains.
+  #reconfigure(): void {
+    const elements = this.#newElements;
+    this.#newElements = undefined;
+    if (elements === undefined || !this.#persistence.reconfigure(elements)) return;
+    this.#isDirty = true;
+    this.#handOver(this.#engine.replace(this.#configuration()));
+  }
+
+  async #inspect(isUrgent: boolean): Promise<void> {
+    const inspection = await this.#persistence.inspect(isUrgent);
+    if (inspection.kind === 'unsettled' && !this.#isStopped) {
+      clearTimeout(this.#settleTimer);
+      this.#settleTimer = setTimeout(() => {
+        this.#mustInspect = true;
+        this.#kick();
+      }, SETTLE_MS);
     }
-    log.error(
-      { file, reason: errorText(error) },
-      `the routes file is not valid; a copy is kept in ${aside}, and it is written again`,
-    );
+    if (inspection.kind !== 'changed') return;
+    if (inspection.needsWrite) this.#isDirty = true;
+    if (inspection.foreignChanged) this.#handOver(this.#engine.replace(this.#configuration()));
   }
-}
 
-function sameIdentity(a: FileIdentity | undefined, b: FileIdentity | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return a.inode === b.inode && a.size === b.size && a.modifiedMs === b.modifiedMs;
+  async #commit(requests: readonly Request[]): Promise<void> {
+    const wanted = new Map<string, HubRoute | undefined>();
+    for (const { change } of requests) for (const [routespec, route] of change) wanted.set(routespec, route);
+    const effective = new Map(
+      [...wanted].filter(([routespec, route]) => !isSame(this.#routes.get(routespec), route)),
+    );
+    if (effective.size > 0 || this.#isDirty) await this.#persistence.commit(effective);
+    if (this.#failures > 0) this.#log.info('the routes file can be written again');
+    this.#isDirty = false;
+    this.#failures = 0;
+    for (const [routespec, route] of effective)
+      if (route === undefined) this.#routes.delete(routespec);
+      else this.#routes.set(routespec, route);
+    const applied = effective.size === 0 ? Promise.resolve() : this.#engine.apply(this.#patch(effective));
+    for (const request of requests) this.#handOver(this.#answer(request, applied));
+  }
+
+  async #answer({ change, resolve, reject }: Request, applied: Promise<void>): Promise<void> {
+    try {
+      await applied;
+      await this.#engine.confirm([...change.keys()].map((routespec) => routeName('router', routespec)));
+      resolve();
+    } catch (error) {
+      reject(error);
+    }
+  }
+
+  /** Goes on beside the loop: the next write does not wait for the engine. */
+  #handOver(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      this.#log.error({ reason: errorText(error) }, 'the engine did not take a change of the routes file');
+    });
+  }
+
+  #onWriteFailed(error: unknown): void {
+    this.#isDirty = true;
+    this.#failures++;
+    if (this.#failures === 1)
+      this.#log.error(
+        { reason: errorText(error) },
+        'a change of routes is refused because it cannot be kept; the routes stay as they are',
+      );
+    if (this.#isStopped) return;
+    clearTimeout(this.#retryTimer);
+    const delay = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(this.#failures - 1, 10));
+    this.#retryTimer = setTimeout(() => {
+      this.#mustInspect = true;
+      this.#kick();
+    }, delay);
+    this.#retryTimer.unref();
+  }
+
+  #patch(effective: TableChange): DynamicPatch {
+    const setRouters = new Map<string, RouterConfiguration>();
+    const setServices = new Map<string, ServiceConfiguration>();
+    const deleteRouters: string[] = [];
+    const deleteServices: string[] = [];
+    for (const [routespec, route] of effective) {
+      if (route === undefined) {
+        deleteRouters.push(routeName('router', routespec));
+        deleteServices.push(routeName('service', routespec));
+        continue;
+      }
+      const { elements } = this.#persistence.write(route);
+      setRouters.set(elements.routerName, elements.router);
+      setServices.set(elements.serviceName, elements.service);
+    }
+    return { setRouters, setServices, deleteRouters, deleteServices };
+  }
+
+  #configuration(): DynamicConfiguration {
+    const { foreign, written } = this.#persistence;
+    const routers = new Map(foreign.routers);
+    const services = new Map(foreign.services);
+    for (const { elements } of written) {
+      routers.set(elements.routerName, elements.router);
+      services.set(elements.serviceName, elements.service);
+    }
+    return { ...foreign, routers, services };
+  }
 }

@@ -1,236 +1,343 @@
-// The routes file as text: JupyterHub's routes in blocks of their own, everything else (the route to the API, certificates, what an
-// administrator has added) kept before them. The text of each route is made once, so that writing ten thousand of them is joining strings.
+// The routes file as the store's memory on disk: loads it, makes changes durable, and notices what somebody else does to it. The hub's
+// routes in memory are right, whatever the file says; everything else in the file belongs to whoever wrote it.
 
-import { parse as parseToml, stringify as stringifyToml } from 'smol-toml';
-import { parse as parseYaml, stringify as stringifyYaml } from 'yaml';
-import { isTable } from '../config/schema.ts';
-import { errorText, ProxyError } from '../errors.ts';
-import { aliasOf, hasPath, normalizeRoutespec, ruleOf } from './routespec.ts';
-import type { HubRoute } from './routespec.ts';
+import { watch } from 'node:fs';
+import type { FSWatcher } from 'node:fs';
+import { realpath } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import type { DynamicConfiguration } from '../config/dynamic.ts';
+import { EMPTY_DYNAMIC_CONFIGURATION } from '../config/dynamic.ts';
+import { ConfigError, errorText, formatProblem, ProxyError } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { DurableFile } from './durable-file.ts';
+import type { FileSystem } from './file-system.ts';
+import type { ElementOptions, HubRoute } from './route.ts';
+import {
+  formatOf,
+  parseDocument,
+  prune,
+  renderDocument,
+  withoutOurs,
+  writeForeign,
+  writeRoute,
+} from './routes-document.ts';
+import type { ForeignText, Format, ParsedDocument, WrittenRoute } from './routes-document.ts';
+import { deepMerge, isSame, newTree } from './values.ts';
+import type { Tree } from './values.ts';
 
-export type RoutesFormat = 'toml' | 'yaml';
+/** Also looked at this often, for file systems that report no changes. */
+const POLL_MS = 2000;
+/** Several events of one change are taken as one. */
+const GATHER_MS = 30;
 
-/** A route with its names and its text. */
-export interface StoredRoute extends HubRoute {
-  readonly router: string;
-  readonly service: string;
-  readonly rule: string;
-  readonly text: RouteText;
+/** What a routes file is made of. */
+export interface RoutesFileOptions {
+  /** Absolute; the ending decides between TOML and YAML. */
+  readonly path: string;
+  readonly elements: ElementOptions;
+  /** What stands in the file beside the routes because of the settings, given what is there; it wins. Asked once, at start. */
+  readonly setup: (present: Tree) => Promise<Tree>;
+  /** Reads what is not the hub's, for an engine that is ours; throws ConfigError. Absent: whatever it says is somebody else's. */
+  readonly readForeign?: (text: string, file: string) => DynamicConfiguration;
+  readonly fs: FileSystem;
+  readonly log: Logger;
 }
 
-/** For TOML one block; for YAML one line for each of the three tables. */
-interface RouteText {
-  readonly toml?: string;
-  readonly yaml?: readonly [router: string, service: string, hub: string];
+/** The file at start. */
+export interface LoadedRoutes {
+  readonly routes: readonly HubRoute[];
+  /** The file does not say what it should; `exists` tells whether there is one. */
+  readonly needsWrite: boolean;
+  readonly exists: boolean;
 }
 
-/** Everything that is not a route of the hub. */
-export type ForeignContent = Readonly<Record<string, unknown>>;
+/** What became of the file since the last look. `unsettled`: it may be in the making, look again soon. */
+export type Inspection =
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'unsettled' }
+  | { readonly kind: 'changed'; readonly needsWrite: boolean; readonly foreignChanged: boolean };
 
-/** A routes file taken apart. */
-export interface RoutesContent {
-  readonly routes: ReadonlyMap<string, StoredRoute>;
-  readonly foreign: ForeignContent;
-}
+/** The routes that a change sets and removes, by routespec. */
+export type TableChange = ReadonlyMap<string, HubRoute | undefined>;
 
-const HEADER = `# The routes of JupyterHub, kept by jupyterhub-traefik-proxy. Everything outside [jupyterhub.routes] and the routers and services
-# named there may be edited; the routes themselves are written again when somebody changes them.
-`;
+/** See the head of this file. Calls must not overlap. */
+export class RoutesFile {
+  readonly #options: RoutesFileOptions;
+  readonly #file: DurableFile;
+  readonly #format: Format;
+  #elements: ElementOptions;
+  #routes: readonly WrittenRoute[] = [];
+  #setup: Tree = newTree();
+  #foreign: Tree = newTree();
+  #foreignText: ForeignText;
+  #foreignConfiguration: DynamicConfiguration = EMPTY_DYNAMIC_CONFIGURATION;
+  /** The state of the file that is known to be right. */
+  #identity: string | undefined;
+  #text: string | undefined;
+  /** A state that looked wrong once. */
+  #suspect: string | undefined;
+  #watcher: FSWatcher | undefined;
+  #timers: NodeJS.Timeout[] = [];
 
-/** Prepares a route for a file. */
-export function storeRoute(
-  route: HubRoute,
-  context: { readonly format: RoutesFormat; readonly entryPoint: string },
-): StoredRoute {
-  const router = aliasOf('router', route.routespec);
-  const service = aliasOf('service', route.routespec);
-  const rule = ruleOf(route.routespec);
-  const stored = { ...route, router, service, rule };
-  const text =
-    context.format === 'toml'
-      ? { toml: tomlBlock(stored, context.entryPoint) }
-      : { yaml: yamlLines(stored, context.entryPoint) };
-  return { ...stored, text };
-}
+  constructor(options: RoutesFileOptions) {
+    this.#options = options;
+    this.#format = formatOf(options.path);
+    this.#elements = options.elements;
+    this.#file = new DurableFile({ path: options.path, fs: options.fs, log: options.log });
+    this.#foreignText = writeForeign(this.#format, this.#foreign);
+  }
 
-function tomlBlock(route: Omit<StoredRoute, 'text'>, entryPoint: string): string {
-  const { router, service, routespec, target, data } = route;
-  const dataLine = isTomlData(data)
-    ? `data = ${tomlValue(data)}`
-    : `dataJson = ${tomlString(JSON.stringify(data))}`;
-  return (
-    `\n[http.routers.${router}]\n` +
-    `rule = ${tomlString(route.rule)}\nentryPoints = [${tomlString(entryPoint)}]\nservice = "${service}"\n` +
-    `[http.services.${service}.loadBalancer]\npassHostHeader = true\n` +
-    `[[http.services.${service}.loadBalancer.servers]]\nurl = ${tomlString(target)}\n` +
-    (hasPath(target) ? 'preservePath = true\n' : '') +
-    `[jupyterhub.routes.${router}]\nroutespec = ${tomlString(routespec)}\ntarget = ${tomlString(target)}\n` +
-    `router = "${router}"\nservice = "${service}"\n${dataLine}\n`
-  );
-}
+  get path(): string {
+    return this.#options.path;
+  }
 
-function yamlLines(route: Omit<StoredRoute, 'text'>, entryPoint: string): readonly [string, string, string] {
-  const { router, service, rule, routespec, target, data } = route;
-  const server = hasPath(target) ? { url: target, preservePath: true } : { url: target };
-  return [
-    `    ${router}: ${yamlValue({ rule, entryPoints: [entryPoint], service })}\n`,
-    `    ${service}: ${yamlValue({ loadBalancer: { passHostHeader: true, servers: [server] } })}\n`,
-    `    ${router}: ${yamlValue({ routespec, target, router, service, data })}\n`,
-  ];
-}
+  /** Routers, services, middlewares and certificates that are not routes, as an engine of ours takes them. */
+  get foreign(): DynamicConfiguration {
+    return this.#foreignConfiguration;
+  }
 
-/** JSON is YAML; two opening braces in a row can only stand in a string (see `tomlString`). */
-function yamlValue(value: unknown): string {
-  return JSON.stringify(value).replaceAll('{{', '{\\u007b');
-}
+  /** A route as the file has it. */
+  write(route: HubRoute): WrittenRoute {
+    return writeRoute(route, this.#format, this.#elements);
+  }
 
-/** TOML has no null and no lone surrogates. */
-function isTomlData(value: unknown): boolean {
-  if (value === null || value === undefined) return false;
-  if (typeof value === 'string') return isWellFormed(value);
-  if (typeof value === 'number') return Number.isFinite(value);
-  if (Array.isArray(value)) return value.every(isTomlData);
-  if (typeof value === 'object')
-    return Object.entries(value).every(([key, item]) => isWellFormed(key) && isTomlData(item));
-  return true;
-}
+  /** Routes become routers in another way from now on; false when no router changes by that. */
+  reconfigure(elements: ElementOptions): boolean {
+    this.#elements = elements;
+    const before = this.#routes;
+    this.#routes = before.map(({ route }) => this.write(route));
+    return this.#routes.some((written, index) => !isSame(written.elements, before[index]?.elements));
+  }
 
-function isWellFormed(text: string): boolean {
-  return !/[\uD800-\uDFFF]/u.test(text);
-}
+  /** All routes as the file has them. */
+  get written(): readonly WrittenRoute[] {
+    return this.#routes;
+  }
 
-/** A basic string: JSON's escapes are TOML's, but for one character. */
-function tomlString(text: string): string {
-  // Traefik runs every file through a template engine first: two braces in a row must not stand in it.
-  return JSON.stringify(text).replaceAll('\u007f', '\\u007f').replaceAll('{{', '{\\u007b');
-}
+  /** Reads the file. One that cannot be used is kept beside; rejects when it cannot be read, or the settings' own part is wrong. */
+  async load(): Promise<LoadedRoutes> {
+    await this.#file.removeLeftovers().catch(() => undefined);
+    const content = await this.#file.read();
+    const text = content?.text ?? '';
+    const parsed = this.#parse(text);
+    this.#setup = await this.#options.setup(parsed instanceof ConfigError ? newTree() : parsed.foreign);
+    this.#takeSetup();
+    if (parsed instanceof ConfigError) {
+      await this.#keepBroken(text, parsed);
+      return { routes: [], needsWrite: true, exists: true };
+    }
+    this.#identity = content?.identity;
+    this.#text = text;
+    const mistake = this.#takeForeign(parsed.foreign);
+    if (mistake !== undefined) await this.#keepBroken(text, mistake);
+    this.#routes = sorted(parsed.routes.map((route) => this.write(route)));
+    this.#dropClashes();
+    for (const complaint of parsed.complaints)
+      this.#options.log.warn({ file: this.path }, `not a route, left alone: ${complaint}`);
+    const needsWrite =
+      content === undefined ||
+      mistake !== undefined ||
+      parsed.damaged.size > 0 ||
+      !isSame(this.#foreign, parsed.foreign);
+    return { routes: parsed.routes, needsWrite, exists: content !== undefined };
+  }
 
-function tomlValue(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(tomlValue).join(', ')}]`;
-  if (typeof value === 'object' && value !== null) {
-    const entries = Object.entries(value).map(
-      ([key, item]) => `${/^[A-Za-z0-9_-]+$/.test(key) ? key : tomlString(key)} = ${tomlValue(item)}`,
+  /** Makes a change durable; rejects with ProxyError JTP_ERR_STORE_WRITE, and then it has not happened. An empty one writes what is. */
+  async commit(change: TableChange): Promise<void> {
+    const routes = this.#amended(change);
+    const foreign = withoutOurs(this.#foreign, routes);
+    const foreignText = foreign === this.#foreign ? this.#foreignText : writeForeign(this.#format, foreign);
+    const text = renderDocument(this.#format, foreignText, routes);
+    this.#identity = await this.#file.replace(text);
+    this.#text = text;
+    this.#suspect = undefined;
+    this.#routes = routes;
+    this.#foreign = foreign;
+    this.#foreignText = foreignText;
+  }
+
+  /** Looks whether somebody else has changed the file; `isUrgent`: do not wait for a file that may be in the making. */
+  async inspect(isUrgent: boolean): Promise<Inspection> {
+    const identity = await this.#file.identity();
+    if (identity !== undefined && identity === this.#identity) return { kind: 'unchanged' };
+    const content = await this.#file.read();
+    if (content !== undefined && content.text === this.#text) {
+      this.#identity = content.identity;
+      return { kind: 'unchanged' };
+    }
+    const parsed =
+      content === undefined || content.text.trim() === '' ? undefined : this.#parse(content.text);
+    if (!isUrgent && (parsed === undefined || parsed instanceof ConfigError)) {
+      const state = content?.identity ?? 'gone';
+      if (this.#suspect !== state) {
+        this.#suspect = state;
+        return { kind: 'unsettled' };
+      }
+    }
+    this.#suspect = undefined;
+    if (content === undefined || parsed === undefined) {
+      const what = content === undefined ? 'removed' : 'emptied';
+      this.#options.log.warn(
+        { file: this.path },
+        `the routes file was ${what} by somebody else and is restored`,
+      );
+      return { kind: 'changed', needsWrite: true, foreignChanged: false };
+    }
+    if (parsed instanceof ConfigError) {
+      await this.#keepBroken(content.text, parsed);
+      return { kind: 'changed', needsWrite: true, foreignChanged: false };
+    }
+    return this.#takeChanges(content, parsed);
+  }
+
+  async #takeChanges(
+    content: { readonly text: string; readonly identity: string },
+    parsed: ParsedDocument,
+  ): Promise<Inspection> {
+    const before = this.#foreign;
+    const mistake = this.#takeForeign(parsed.foreign);
+    if (mistake !== undefined) {
+      await this.#keepBroken(content.text, mistake);
+      return { kind: 'changed', needsWrite: true, foreignChanged: false };
+    }
+    this.#dropClashes();
+    const foreignChanged = !isSame(before, this.#foreign);
+    const damage = this.#damage(parsed);
+    const needsWrite = damage > 0 || !isSame(this.#foreign, parsed.foreign);
+    this.#identity = content.identity;
+    this.#text = content.text;
+    if (needsWrite)
+      this.#options.log.warn(
+        { file: this.path, routes: damage },
+        'the routes file was changed by somebody else: the routes of the hub are restored, other changes are kept',
+      );
+    else
+      this.#options.log.info(
+        { file: this.path },
+        'somebody else changed the routes file; the changes are kept',
+      );
+    return { kind: 'changed', needsWrite, foreignChanged };
+  }
+
+  /** How many routes the file has wrong, lacks or has too many. */
+  #damage(parsed: ParsedDocument): number {
+    const found = new Map(parsed.routes.map((route) => [route.routespec, route]));
+    let count = parsed.complaints.length;
+    for (const { route, elements } of this.#routes) {
+      const other = found.get(route.routespec);
+      found.delete(route.routespec);
+      if (other === undefined || parsed.damaged.has(elements.routerName) || !isSame(other, route)) count++;
+    }
+    return count + found.size;
+  }
+
+  #parse(text: string): ParsedDocument | ConfigError {
+    try {
+      return parseDocument(text, this.path, this.#elements);
+    } catch (error) {
+      if (error instanceof ConfigError) return error;
+      throw error;
+    }
+  }
+
+  /** Merges the settings' part into what is foreign and takes it; what is wrong with it otherwise, and then it is not taken. */
+  #takeForeign(found: Tree): ConfigError | undefined {
+    const foreign = prune(deepMerge(found, this.#setup));
+    try {
+      this.#foreignConfiguration = this.#read(foreign);
+    } catch (error) {
+      if (error instanceof ConfigError) return error;
+      throw error;
+    }
+    this.#foreign = foreign;
+    this.#foreignText = writeForeign(this.#format, foreign);
+    return undefined;
+  }
+
+  #read(foreign: Tree): DynamicConfiguration {
+    const { readForeign } = this.#options;
+    return readForeign === undefined
+      ? EMPTY_DYNAMIC_CONFIGURATION
+      : readForeign(this.#textOf(foreign), this.path);
+  }
+
+  /** The settings' own part has to be right by itself. */
+  #takeSetup(): void {
+    const mistake = this.#takeForeign(newTree());
+    if (mistake === undefined) return;
+    const problems = mistake.problems.map(({ key, message }) =>
+      formatProblem({ file: 'extraDynamicConfig', message, ...(key === undefined ? {} : { key }) }),
     );
-    return entries.length === 0 ? '{}' : `{ ${entries.join(', ')} }`;
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', { message: problems.join('\n'), cause: mistake });
   }
-  if (typeof value === 'string') return tomlString(value);
-  // 1e21 is a float in JSON and must be one here: `1e+21`, which TOML reads.
-  return String(value);
+
+  #textOf(foreign: Tree): string {
+    return renderDocument(this.#format, writeForeign(this.#format, foreign), []);
+  }
+
+  #dropClashes(): void {
+    const foreign = withoutOurs(this.#foreign, this.#routes);
+    if (foreign === this.#foreign) return;
+    this.#foreign = foreign;
+    this.#foreignText = writeForeign(this.#format, foreign);
+  }
+
+  async #keepBroken(text: string, error: ConfigError): Promise<void> {
+    let kept: string;
+    try {
+      kept = await this.#file.keepBeside('.broken', text);
+    } catch (failure) {
+      kept = `nowhere: ${errorText(failure)}`;
+    }
+    for (const line of error.message.split('\n'))
+      this.#options.log.error({ kept }, `the routes file cannot be used as it is and is restored: ${line}`);
+  }
+
+  #amended(change: TableChange): readonly WrittenRoute[] {
+    if (change.size === 0) return this.#routes;
+    const kept = this.#routes.filter(({ route }) => !change.has(route.routespec));
+    const added: WrittenRoute[] = [];
+    for (const route of change.values()) if (route !== undefined) added.push(this.write(route));
+    return sorted([...kept, ...added]);
+  }
+
+  /** Calls back, gathered, when the file may have changed. */
+  async watch(onChange: () => void): Promise<void> {
+    let gathering: NodeJS.Timeout | undefined;
+    const target = await realpath(this.path).catch(() => this.path);
+    try {
+      this.#watcher = watch(dirname(target), (_event, name) => {
+        if (name !== null && name !== basename(target)) return;
+        gathering ??= setTimeout(() => {
+          gathering = undefined;
+          onChange();
+        }, GATHER_MS);
+      });
+      this.#watcher.on('error', (error) => {
+        this.#options.log.warn(
+          { file: this.path, reason: errorText(error) },
+          'changes by others are noticed late',
+        );
+      });
+    } catch (error) {
+      this.#options.log.warn(
+        { file: this.path, reason: errorText(error) },
+        'changes by others are noticed late',
+      );
+    }
+    this.#timers.push(setInterval(onChange, POLL_MS).unref());
+  }
+
+  unwatch(): void {
+    this.#watcher?.close();
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#timers = [];
+  }
 }
 
-/** The whole file. */
-export function renderRoutes(
-  routes: Iterable<StoredRoute>,
-  foreign: ForeignContent,
-  format: RoutesFormat,
-): string {
-  if (format === 'toml') {
-    let text = HEADER;
-    if (Object.keys(foreign).length > 0) text += `\n${stringifyToml(foreign)}`;
-    if (!text.endsWith('\n')) text += '\n';
-    for (const route of routes) text += route.text.toml ?? '';
-    return text;
-  }
-  return renderYaml(routes, foreign);
-}
-
-function renderYaml(routes: Iterable<StoredRoute>, foreign: ForeignContent): string {
-  let routers = '';
-  let services = '';
-  let hub = '';
-  for (const { text } of routes) {
-    routers += text.yaml?.[0] ?? '';
-    services += text.yaml?.[1] ?? '';
-    hub += text.yaml?.[2] ?? '';
-  }
-  const { http, jupyterhub, ...rest } = foreign;
-  const ownHttp = isTable(http) ? http : {};
-  const { routers: foreignRouters, services: foreignServices, ...restHttp } = ownHttp;
-  let text = HEADER;
-  const section = (name: string, own: unknown, lines: string): string => {
-    const foreignLines = isTable(own) && Object.keys(own).length > 0 ? indent(stringifyYaml(own), 4) : '';
-    return foreignLines === '' && lines === '' ? '' : `  ${name}:\n${foreignLines}${lines}`;
-  };
-  const httpText =
-    section('routers', foreignRouters, routers) +
-    section('services', foreignServices, services) +
-    (Object.keys(restHttp).length > 0 ? indent(stringifyYaml(restHttp), 2) : '');
-  if (httpText !== '') text += `http:\n${httpText}`;
-  if (Object.keys(rest).length > 0) text += stringifyYaml(rest);
-  const hubRest =
-    isTable(jupyterhub) && Object.keys(jupyterhub).length > 0 ? indent(stringifyYaml(jupyterhub), 2) : '';
-  if (hub !== '' || hubRest !== '') text += `jupyterhub:\n${hubRest}${hub === '' ? '' : `  routes:\n${hub}`}`;
-  return text;
-}
-
-function indent(text: string, spaces: number): string {
-  return text.replace(/^(?=.)/gm, ' '.repeat(spaces));
-}
-
-/** Takes a file apart; throws ProxyError JTP_ERR_STORE_READ when it is not valid TOML or YAML. */
-export function parseRoutes(
-  text: string,
-  context: { readonly format: RoutesFormat; readonly entryPoint: string },
-): RoutesContent {
-  let parsed: unknown;
-  try {
-    parsed = context.format === 'toml' ? parseToml(text) : parseYaml(text);
-  } catch (cause) {
-    const [reason = ''] = errorText(cause).split('\n');
-    throw new ProxyError('JTP_ERR_STORE_READ', { message: reason, cause });
-  }
-  const root = isTable(parsed) ? parsed : {};
-  const hub = isTable(root['jupyterhub']) ? root['jupyterhub'] : {};
-  const { routes: entries, ...hubRest } = hub;
-  const routes = new Map<string, StoredRoute>();
-  const routers = new Set<string>();
-  const services = new Set<string>();
-  for (const entry of Object.values(isTable(entries) ? entries : {})) {
-    if (!isTable(entry)) continue;
-    const { routespec, target, data, dataJson, router, service } = entry;
-    if (typeof router === 'string') routers.add(router);
-    if (typeof service === 'string') services.add(service);
-    if (typeof routespec !== 'string' || typeof target !== 'string') continue;
-    const route = {
-      routespec: normalizeRoutespec(routespec),
-      target,
-      data: readData(data, dataJson),
-    };
-    routes.set(route.routespec, storeRoute(route, context));
-  }
-  return { routes, foreign: foreignOf(root, hubRest, { routers, services }) };
-}
-
-function readData(data: unknown, dataJson: unknown): Readonly<Record<string, unknown>> {
-  const value: unknown = typeof dataJson === 'string' ? JSON.parse(dataJson) : data;
-  // The parser's tables have no prototype, which comparisons and JSON do not care about.
-  return isTable(value) ? { ...value } : {};
-}
-
-/** Everything but the hub's routes; tables that become empty are left out, because Traefik refuses empty ones. */
-function foreignOf(
-  root: Readonly<Record<string, unknown>>,
-  hubRest: Readonly<Record<string, unknown>>,
-  own: { readonly routers: ReadonlySet<string>; readonly services: ReadonlySet<string> },
-): ForeignContent {
-  const foreign: Record<string, unknown> = { ...root };
-  delete foreign['http'];
-  delete foreign['jupyterhub'];
-  const { http } = root;
-  if (isTable(http)) {
-    const left = Object.entries(http).map(([key, value]) => {
-      const names =
-        key.toLowerCase() === 'routers'
-          ? own.routers
-          : key.toLowerCase() === 'services'
-            ? own.services
-            : undefined;
-      if (names === undefined || !isTable(value)) return [key, value] as const;
-      return [key, Object.fromEntries(Object.entries(value).filter(([name]) => !names.has(name)))] as const;
-    });
-    const kept = left.filter(([, value]) => !(isTable(value) && Object.keys(value).length === 0));
-    if (kept.length > 0) foreign['http'] = Object.fromEntries(kept);
-  }
-  if (Object.keys(hubRest).length > 0) foreign['jupyterhub'] = hubRest;
-  return foreign;
+/** A stable order, in which a human finds a user. */
+function sorted(routes: WrittenRoute[]): readonly WrittenRoute[] {
+  return routes.sort(({ route: a }, { route: b }) =>
+    a.routespec < b.routespec ? -1 : a.routespec > b.routespec ? 1 : 0,
+  );
 }

@@ -1,107 +1,201 @@
-// From JupyterHub's routespec (`/user/zoe/`, `host/user/zoe/`, percent-encoded, with a slash at its end) to Traefik's names and rules.
-// Source: JupyterHub documentation, Proxy; names as the Python jupyterhub-traefik-proxy makes them.
+// From a routespec, as JupyterHub writes it, to the names and the rule of its router. Names and rules are those of the Python
+// jupyterhub-traefik-proxy, where that one's rules are right; where a name has reserved characters, the rule has every form in which
+// a client may send them, because Traefik from 3.4.1 on compares those as they arrive and older ones compare them decoded.
 
+import { domainToASCII } from 'node:url';
 import { ProxyError } from '../errors.ts';
 
-/** A route of the hub. */
-export interface HubRoute {
-  readonly routespec: string;
-  /** `http://host:port`, https, or a Unix socket; a path in it is put before the request's. */
-  readonly target: string;
-  /** The hub's own, given back as it came. */
-  readonly data: Readonly<Record<string, unknown>>;
+/** A rule, and the priority it needs when its text does not have the length that JupyterHub's precedence is built on. */
+export interface RouteRule {
+  readonly rule: string;
+  readonly priority?: number;
 }
 
-/** Checks and completes a routespec; throws ProxyError JTP_ERR_ROUTE_INVALID. */
-export function normalizeRoutespec(text: string): string {
-  const routespec = text.endsWith('/') ? text : `${text}/`;
-  if (/[\s\u0000-\u001f\u007f?#]/.test(routespec) || routespec.includes('//'))
-    throw new ProxyError('JTP_ERR_ROUTE_INVALID', {
-      message: `routespec ${JSON.stringify(text)}: expected a percent-encoded prefix such as "/user/zoe/"`,
-    });
-  return routespec;
+/** RFC 3986 §2.3, and what is neither reserved nor special: Traefik decodes these before it compares. */
+const PLAIN = /^[A-Za-z0-9\-._~ "<>\\^`{|}]$/;
+/** Reserved, but harmless inside a segment: clients send some of them raw and some escaped. */
+const AMBIGUOUS = ":[]@!$&'()*+,;=";
+/** `encodeURIComponent` leaves these alone. */
+const LEFT_RAW_BY_BROWSERS = "!'()*";
+/** More kinds of ambiguous characters in one routespec than this, and only the usual forms are listed. */
+const MAX_KINDS = 3;
+
+/** Part of a path: text as it stands in the rule, or one character that may arrive raw or escaped. */
+type Part = { readonly text: string } | { readonly ambiguous: string };
+
+/** The routespec with its trailing slash; throws ProxyError JTP_ERR_ROUTE_INVALID when it cannot be one. */
+export function normalizeRoutespec(routespec: string): string {
+  const normalized = routespec.endsWith('/') ? routespec : `${routespec}/`;
+  if (routespec === '') throw invalid(routespec, 'it is empty');
+
+  if (/[\u0000-\u001f\u007f]|\p{Surrogate}/u.test(routespec))
+    throw invalid(routespec, 'it has control characters: percent-encode them');
+  const { host, path } = splitRoutespec(normalized);
+  if (/[?#]/.test(path)) throw invalid(routespec, 'it has a raw "?" or "#": percent-encode them');
+  const escape = /%(?![0-9A-Fa-f]{2}).{0,2}/.exec(path)?.[0];
+  if (escape !== undefined) throw invalid(routespec, `"${escape}" is not percent-encoding`);
+  if (host !== undefined) asciiHost(routespec, host);
+  return normalized;
 }
 
-/** `router__2Fuser_2Fzoe_2F`: letters, digits and `-` stay, every other byte becomes `_` and two hexadecimal digits. */
-export function aliasOf(kind: 'router' | 'service', routespec: string): string {
-  let alias = '';
-  for (const byte of Buffer.from(routespec, 'utf8')) {
-    const character = String.fromCharCode(byte);
-    alias += /[A-Za-z0-9-]/.test(character)
-      ? character
-      : `_${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-  }
-  return `${kind}_${alias}`;
+/** `host.example.org/path/` and `/path/`. */
+function splitRoutespec(routespec: string): { readonly host: string | undefined; readonly path: string } {
+  if (routespec.startsWith('/')) return { host: undefined, path: routespec };
+  const slash = routespec.indexOf('/');
+  return { host: routespec.slice(0, slash), path: routespec.slice(slash) };
 }
 
-/** Escapes that are never decoded: they would change the path's structure. */
-const STRUCTURAL = new Set(['/', '%', '?', '#']);
-const RESERVED = new Set(":/?#[]@!$&'()*+,;=%");
+function invalid(routespec: string, reason: string): ProxyError {
+  return new ProxyError('JTP_ERR_ROUTE_INVALID', {
+    message: `routespec ${JSON.stringify(routespec)}: ${reason}`,
+  });
+}
+
+/** Rules take host names in their ASCII form only. */
+function asciiHost(routespec: string, host: string): string {
+  const ascii = /^[\u0000-\u007f]*$/.test(host) ? host.toLowerCase() : domainToASCII(host);
+  if (!/^(?:\*\.)?[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?\.?$/.test(ascii) && !/^\[[0-9a-f:.]+\]$/.test(ascii))
+    throw invalid(
+      routespec,
+      `"${host}" is not a host name without scheme and port, and a path starts with a slash`,
+    );
+  return ascii;
+}
 
 /**
- * The rule of a routespec, which matches the prefix with and without its slash. Traefik from 3.4.1 on leaves escaped reserved characters
- * escaped when it matches, older ones decode them: a routespec with such characters gets both forms.
+ * Name of the router or service of a routespec: everything but letters, digits and `-` as `_` and the bytes in hexadecimal. Source:
+ * the alias of the Python jupyterhub-traefik-proxy.
  */
-export function ruleOf(routespec: string): string {
-  const slash = routespec.indexOf('/');
-  const host = routespec.slice(0, slash);
-  const terms = pathForms(routespec.slice(slash)).flatMap((path) =>
-    path === '/' ? ['PathPrefix(`/`)'] : [`PathPrefix(${quote(path)})`, `Path(${quote(path.slice(0, -1))})`],
-  );
-  const path = terms.length === 1 ? (terms[0] ?? '') : `( ${terms.join(' || ')} )`;
-  return host === '' ? path : `Host(${quote(host)}) && ${path}`;
-}
-
-function pathForms(path: string): readonly string[] {
-  const kept = decode(path, (character) => RESERVED.has(character));
-  const decoded = decode(path, (character) => STRUCTURAL.has(character));
-  // JupyterHub leaves `@` as it is; some clients escape it.
-  const escaped = kept.replaceAll('@', '%40');
-  return [...new Set([kept, decoded, escaped])];
-}
-
-/** Percent-decodes what is valid UTF-8 and neither a control character nor kept; kept escapes get upper-case digits. */
-function decode(path: string, isKept: (character: string) => boolean): string {
-  return path.replace(/(?:%[0-9A-Fa-f]{2})+/g, (run) => {
-    const bytes = Buffer.from(run.replaceAll('%', ''), 'hex');
-    const text = bytes.toString('utf8');
-    if (!Buffer.from(text, 'utf8').equals(bytes)) return run.toUpperCase();
-    return [...text]
-      .map((character) => {
-        const code = character.codePointAt(0) ?? 0;
-        return code < 0x20 || code === 0x7f || isKept(character) ? encodeBytes(character) : character;
-      })
-      .join('');
-  });
-}
-
-function encodeBytes(character: string): string {
-  return [...Buffer.from(character, 'utf8')]
-    .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
-    .join('');
-}
-
-/** A Go string literal that no content can end early. */
-function quote(text: string): string {
-  if (!text.includes('`')) return `\`${text}\``;
-  return `"${text.replace(/[\\"]/g, '\\$&')}"`;
-}
-
-/** A target as it is stored; throws ProxyError JTP_ERR_ROUTE_INVALID. */
-export function assertTarget(target: unknown): string {
-  if (typeof target === 'string') {
-    if (/^(?:unix:|http\+unix:\/\/)/i.test(target)) return target;
-    if (/^https?:\/\//i.test(target) && URL.canParse(target) && new URL(target).hostname !== '')
-      return target;
+export function routeName(kind: 'router' | 'service', routespec: string): string {
+  let name = `${kind}_`;
+  for (const byte of Buffer.from(routespec, 'utf8')) {
+    const character = String.fromCharCode(byte);
+    name += /^[A-Za-z0-9-]$/.test(character) ? character : `_${byte.toString(16).toUpperCase()}`;
   }
-  throw new ProxyError('JTP_ERR_ROUTE_INVALID', {
-    message: `target ${JSON.stringify(target)}: expected a URL such as "http://127.0.0.1:8888"`,
-  });
+  return name;
 }
 
-/** A target with a path needs the server's `preservePath`, without which Traefik ignores it. */
-export function hasPath(target: string): boolean {
-  if (/^unix:/i.test(target)) return false;
-  if (/^http\+unix:\/\//i.test(target)) return /^http\+unix:\/\/[^/]+\/./i.test(target);
-  return new URL(target).pathname.replace(/\/+$/, '') !== '';
+/** The rule of a normalized routespec. */
+export function routeRule(routespec: string): RouteRule {
+  const { host, path } = splitRoutespec(routespec);
+  const parts = splitPath(path);
+  const forms = pathForms(parts);
+  const [decoded = ''] = forms;
+  const rule = withHost(routespec, host, anyOf(forms, literal));
+  // What the rule would be with one form: precedence is decided by that text's length, so that a longer path always wins.
+  const usual = withHost(
+    routespec,
+    host,
+    anyOf([decoded], (text) => `\`${text}\``),
+  );
+  return rule === usual ? { rule } : { rule, priority: Buffer.byteLength(usual, 'utf8') };
+}
+
+function withHost(routespec: string, host: string | undefined, paths: string): string {
+  return host === undefined ? paths : `Host(\`${asciiHost(routespec, host)}\`) && ${paths}`;
+}
+
+function anyOf(forms: readonly string[], quote: (text: string) => string): string {
+  if (forms.length === 1 && forms[0] === '/') return 'PathPrefix(`/`)';
+  const matchers = forms.map((form) => `PathPrefix(${quote(form)}) || Path(${quote(form.slice(0, -1))})`);
+  return `( ${matchers.join(' || ')} )`;
+}
+
+/** A Go string literal: raw where possible, quoted where a raw one could be ended from inside. */
+function literal(text: string): string {
+  if (!/[`\u0000-\u001f\u007f\ufeff]/.test(text)) return `\`${text}\``;
+
+  const escaped = text.replace(/[\\"\u0000-\u001f\u007f\ufeff]/g, (character) =>
+    character === '\\' || character === '"'
+      ? `\\${character}`
+      : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return `"${escaped}"`;
+}
+
+/** The path decoded as far as that cannot change what it means: `/`, `%`, `?` and `#` stay escaped. */
+function splitPath(path: string): readonly Part[] {
+  const parts: Part[] = [];
+  const add = (text: string): void => {
+    const last = parts.at(-1);
+    if (last !== undefined && 'text' in last) parts[parts.length - 1] = { text: last.text + text };
+    else parts.push({ text });
+  };
+  for (const piece of path.match(/(?:%[0-9A-Fa-f]{2})+|[^%]/gu) ?? []) {
+    if (!piece.startsWith('%')) {
+      if (AMBIGUOUS.includes(piece)) parts.push({ ambiguous: piece });
+      else add(piece);
+      continue;
+    }
+    const bytes = Buffer.from(piece.replaceAll('%', ''), 'hex');
+    for (let at = 0; at < bytes.length;) {
+      const byte = bytes[at] ?? 0;
+      const character = String.fromCharCode(byte);
+      if (byte >= 0x80) {
+        const { text, length } = decodeCharacter(bytes.subarray(at));
+        add(text);
+        at += length;
+        continue;
+      }
+      if (AMBIGUOUS.includes(character)) parts.push({ ambiguous: character });
+      else add(PLAIN.test(character) || byte < 0x20 || byte === 0x7f ? character : escapeByte(byte));
+      at++;
+    }
+  }
+  return parts;
+}
+
+/** The first character of UTF-8 bytes; a byte that starts none stays escaped. */
+function decodeCharacter(bytes: Buffer): { readonly text: string; readonly length: number } {
+  const first = bytes[0] ?? 0;
+  const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(0, length));
+    return { text, length: Math.min(length, bytes.length) };
+  } catch {
+    // Not UTF-8: no rule could have it decoded.
+    return { text: escapeByte(first), length: 1 };
+  }
+}
+
+function escapeByte(byte: number): string {
+  return `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+}
+
+/** Every form in which the path may arrive, the decoded one first. */
+function pathForms(parts: readonly Part[]): readonly string[] {
+  const kinds = [...new Set(parts.flatMap((part) => ('ambiguous' in part ? [part.ambiguous] : [])))];
+  const forms = new Set<string>();
+  for (const raw of rawKinds(kinds))
+    forms.add(
+      parts
+        .map((part) =>
+          'text' in part
+            ? part.text
+            : raw.includes(part.ambiguous)
+              ? part.ambiguous
+              : escapeByte(part.ambiguous.charCodeAt(0)),
+        )
+        .join(''),
+    );
+  return [...forms];
+}
+
+/** Which kinds of characters arrive raw together. */
+function rawKinds(kinds: readonly string[]): readonly (readonly string[])[] {
+  if (kinds.length > MAX_KINDS)
+    return [
+      kinds,
+      // JupyterHub itself.
+      kinds.filter((kind) => kind === '@'),
+      [],
+      kinds.filter((kind) => LEFT_RAW_BY_BROWSERS.includes(kind)),
+      // Clients that keep only the plus, which some servers take for a space.
+      kinds.filter((kind) => kind !== '+'),
+      kinds.filter((kind) => kind === '@' || LEFT_RAW_BY_BROWSERS.includes(kind)),
+    ];
+  let subsets: readonly (readonly string[])[] = [kinds];
+  for (const kind of kinds)
+    subsets = subsets.flatMap((subset) => [subset, subset.filter((other) => other !== kind)]);
+  return subsets;
 }

@@ -1,69 +1,150 @@
-// What the `hub` command is told: the plug-in's traits in camelCase, with their meaning and defaults.
+// What `hub` can be told: the traits of the JupyterHub plug-in in camelCase, with the same meaning and defaults, and what the two
+// programs need to find each other. Source: the trait tables of jupyterhub-traefik-proxy's documentation.
 
+import { isAbsolute } from 'node:path';
 import { z } from 'zod';
-import { ConfigError } from '../errors.ts';
+import { nearest } from '../config/nearest.ts';
+import { LOG_LEVELS } from '../config/static-schema.ts';
+import { parseDurationMs } from '../config/duration.ts';
+import { errorText, ProxyError } from '../errors.ts';
 
-const url = (what: string): z.ZodType<string> =>
-  z.string().refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), {
-    error: `expected ${what} such as "http://127.0.0.1:8000"`,
-  });
+const text = z.string();
+const name = text.min(1, 'expected a name, found an empty string');
+const table = z.record(text, z.unknown());
 
-const table = z.record(z.string(), z.unknown());
+const httpUrl = text.refine((value) => {
+  if (!URL.canParse(value)) return false;
+  const { protocol, hostname } = new URL(value);
+  return (protocol === 'http:' || protocol === 'https:') && hostname !== '';
+}, 'expected a URL such as "http://127.0.0.1:8099"');
 
-const schema = z.strictObject({
-  /** Where clients reach the proxy; host and port of the public entry point. */
-  publicUrl: url('a URL').default('http://127.0.0.1:8000'),
-  /** PEM files for an https public URL; without them the engine uses a certificate of its own. */
-  sslKey: z.string().optional(),
-  sslCert: z.string().optional(),
-  /** False: somebody else runs the engine, and only the routes file is ours. */
-  shouldStart: z.boolean().default(true),
-  /** The routes file; its extension says TOML or YAML. Absent: searched for, else made in the working directory. */
-  dynamicConfigFile: z.string().optional(),
-  staticConfigFile: z.string().default('traefik.toml'),
-  traefikEntrypoint: z.string().optional(),
-  traefikApiUrl: url('the URL of the API').default('http://localhost:8099'),
-  traefikApiUsername: z.string().default(''),
-  traefikApiPassword: z.string().default(''),
-  traefikApiHashedPassword: z.string().optional(),
-  traefikApiEntrypoint: z.string().default('auth_api'),
-  traefikApiValidateCert: z.boolean().default(true),
-  traefikLogLevel: z.string().optional(),
-  traefikProvidersThrottleDuration: z.string().default('0s'),
-  /** Seconds until an engine that somebody else runs must show a route. */
-  checkRouteTimeout: z.number().positive().default(30),
-  enableSetupDynamicConfig: z.boolean().default(true),
-  extraStaticConfig: table.default({}),
-  extraDynamicConfig: table.default({}),
-  /** 0 = one per core. */
-  workers: z.int().min(0).max(999).default(0),
-  /** Token of the REST API. */
-  apiToken: z.string().min(1),
-  apiHost: z.string().default('127.0.0.1'),
-  /** 0 = any. */
-  apiPort: z.int().min(0).max(65535).default(0),
-  /** Where a later hub finds this program; absent = nowhere. */
-  stateFile: z.string().optional(),
-  /** Two hubs with the same digest may share one program. */
-  digest: z.string().default(''),
+const publicUrl = text.refine(
+  (value) => /^https?:\/\/(?:\[[0-9A-Fa-f:.]+\]|[^:/?#[\]@\s]*)(?::[0-9]{1,5})?(?:\/[^?#\s]*)?$/.test(value),
+  'expected a URL such as "http://:8000" or "https://127.0.0.1:443"',
+);
+
+const duration = text.refine((value) => {
+  try {
+    parseDurationMs(value);
+    return true;
+  } catch {
+    return false;
+  }
+}, 'expected a duration such as "0s" or "2s"');
+
+const fileName = text.refine(
+  (value) => /\.(?:toml|ya?ml)$/i.test(value),
+  'expected a file name that ends in .toml, .yaml or .yml',
+);
+
+const logLevel = text.transform((value, context) => {
+  const level = LOG_LEVELS.find((known) => known === value.toUpperCase());
+  if (level !== undefined) return level;
+  context.addIssue({ code: 'custom', message: `expected one of ${LOG_LEVELS.join(', ')}` });
+  return z.NEVER;
 });
 
-/** Checked settings, defaults filled in. */
-export type HubSettings = z.output<typeof schema>;
+const schema = z.strictObject({
+  /** Where users come in; an empty host means all interfaces. `https` turns TLS on. */
+  publicUrl,
+  /** PEM files of the public side; both or none. Without them an https `publicUrl` gets a self-signed certificate. */
+  sslKey: text.default(''),
+  sslCert: text.default(''),
+  /** True: our own engine. False: one that somebody else runs, which watches the routes file. */
+  shouldStart: z.boolean().default(true),
+  /** The routes file; absent: `rules.toml` in `/etc/traefik`, `$HOME/.traefik` or the working directory. */
+  dynamicConfigFile: fileName.optional(),
+  /** The static configuration, written once at start and only with `shouldStart`; absent: `traefik.toml`, searched for likewise. */
+  staticConfigFile: fileName.optional(),
+  /** Entry point of user traffic; absent: `https` or `http`, as `publicUrl` is. */
+  traefikEntrypoint: name.optional(),
+  /** The engine's API. */
+  traefikApiUrl: httpUrl.default('http://localhost:8099'),
+  /** With `shouldStart`: `jupyterhub`, and a random password, when empty. */
+  traefikApiUsername: text.default(''),
+  traefikApiPassword: text.default(''),
+  /** What the engine is told instead of a hash made from the password: bcrypt, `$apr1$` or `{SHA}`. */
+  traefikApiHashedPassword: text.default(''),
+  traefikApiEntrypoint: name.default('auth_api'),
+  traefikApiValidateCert: z.boolean().default(true),
+  /** Absent: Traefik's own default, ERROR. */
+  traefikLogLevel: logLevel.optional(),
+  /** `providers.providersThrottleDuration` of the static file. */
+  traefikProvidersThrottleDuration: duration.default('0s'),
+  /** Seconds that an engine run by somebody else gets to show a change. */
+  checkRouteTimeout: z.number().positive('expected a number of seconds above 0').default(30),
+  /** False: the API's router and the TLS store are not written into the routes file (with `shouldStart` they always are). */
+  enableSetupDynamicConfig: z.boolean().default(true),
+  /** Merged last into the static file; only with `shouldStart`. */
+  extraStaticConfig: table.default({}),
+  /** Merged last into the routes file. */
+  extraDynamicConfig: table.default({}),
+  /** Processes that carry traffic; 0 = one per core. */
+  workers: z.int().min(0).max(999).default(0),
+  /** Token of the REST API; absent: the environment's CONFIGPROXY_AUTH_TOKEN, else a random one. */
+  apiToken: name.optional(),
+  /** Loopback port of the REST API; 0 = any. */
+  apiPort: z.int().min(0).max(65535).default(0),
+  /** Absolute; tells a restarted hub about this program. Absent: none. */
+  stateFile: text.refine(isAbsolute, 'expected an absolute path').optional(),
+  /** Opaque; whoever finds the same one in the state file may go on with this program. */
+  digest: text.default(''),
+});
 
-/** Checks settings that came as JSON; throws ConfigError JTP_ERR_SETTINGS_INVALID naming `origin` and every wrong key. */
-export function parseHubSettings(value: unknown, origin: string): HubSettings {
+/** The settings with every default filled in. */
+export type HubSettings = z.infer<typeof schema>;
+
+/** The keys, for the test that keeps the documentation in step. */
+export const SETTING_NAMES: readonly string[] = Object.keys(schema.shape);
+
+/** Checks settings from JSON or from flags; throws ProxyError JTP_ERR_SETTINGS_INVALID with everything that is wrong. */
+export function parseHubSettings(value: unknown): HubSettings {
   const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map((issue) => ({
-    file: origin,
-    ...(issue.path.length === 0 ? {} : { key: issue.path.join('.') }),
-    message: issue.message,
-  }));
-  throw new ConfigError(problems, { code: 'JTP_ERR_SETTINGS_INVALID' });
+  if (!result.success)
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message: result.error.issues.flatMap(describeIssue).join('\n'),
+    });
+  const settings = result.data;
+  if ((settings.sslKey === '') !== (settings.sslCert === ''))
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message: `settings: ${settings.sslKey === '' ? 'sslKey' : 'sslCert'}: a certificate needs its key, so give both or none`,
+    });
+  return settings;
 }
 
-/** The public entry point's name: as configured, else `https` or `http` like the public URL. */
-export function publicEntryPoint(settings: HubSettings): string {
-  return settings.traefikEntrypoint ?? (settings.publicUrl.startsWith('https:') ? 'https' : 'http');
+/** Checks settings as JSON text. */
+export function parseHubSettingsText(json: string, source: string): HubSettings {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (cause) {
+    // The text may hold secrets, and the parser's message quotes it.
+    const place = / at position [0-9]+.*$/.exec(errorText(cause))?.[0] ?? '';
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message: `${source}: the settings are not valid JSON${place}`,
+    });
+  }
+  return parseHubSettings(value);
+}
+
+function describeIssue(issue: z.core.$ZodIssue): readonly string[] {
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => {
+      const near = nearest(key, SETTING_NAMES);
+      return `settings: ${key}: unknown key${near === undefined ? '' : `, did you mean "${near}"?`}`;
+    });
+  const path = issue.path.map(String).join('.');
+  return [
+    `settings: ${path === '' ? '' : `${path}: `}${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`,
+  ];
+}
+
+/** Whether users come in over TLS. */
+export function isHttps({ publicUrl: url }: Pick<HubSettings, 'publicUrl'>): boolean {
+  return url.toLowerCase().startsWith('https:');
+}
+
+/** The entry point of user traffic. */
+export function entryPointOf(settings: Pick<HubSettings, 'publicUrl' | 'traefikEntrypoint'>): string {
+  return settings.traefikEntrypoint ?? (isHttps(settings) ? 'https' : 'http');
 }

@@ -1,71 +1,122 @@
-// The static configuration that the `hub` command writes when JupyterHub starts the proxy: today's Traefik keys, so that a real Traefik
-// can be started with it. Written once at start, and again only when the settings ask for something else.
+// The static configuration that the hub writes, once, when it starts the engine: today's keys, so that a real Traefik takes it as well.
+// The engine is started from exactly this text.
 
-import { extname, resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { mkdir } from 'node:fs/promises';
 import { stringify as stringifyToml } from 'smol-toml';
 import { stringify as stringifyYaml } from 'yaml';
-import { isTable } from '../config/schema.ts';
+import { parseStaticConfiguration } from '../config/load-static.ts';
+import type { StaticConfiguration } from '../config/static.ts';
+import { errorText, ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { DurableFile } from './durable-file.ts';
-import { publicEntryPoint } from './settings.ts';
+import { NODE_FILE_SYSTEM } from './file-system.ts';
+import { formatOf } from './routes-document.ts';
+import { apiBasePath } from './setup-dynamic.ts';
+import { entryPointOf, isHttps } from './settings.ts';
 import type { HubSettings } from './settings.ts';
+import { deepMerge } from './values.ts';
+import type { Tree } from './values.ts';
 
-type Table = Readonly<Record<string, unknown>>;
+const MARK = '# Written by jupyterhub-traefik-proxy at each start of JupyterHub';
 
-/** Later values win; tables are merged; nothing is changed in place. */
-export function deepMerge(base: Table, more: Table): Table {
-  const merged: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(more)) {
-    const old = Object.hasOwn(merged, key) ? merged[key] : undefined;
-    merged[key] = isTable(old) && isTable(value) ? deepMerge(old, value) : value;
+const HEADER = `${MARK}: changes are lost. Set extra_static_config instead,
+# or should_start = False to keep a file of your own.
+`;
+
+/** True for a static file that this program wrote. */
+export function isOurStaticFile(file: string): boolean {
+  try {
+    return readFileSync(file, 'utf8').startsWith(MARK);
+  } catch {
+    // Not ours to read, so not ours.
+    return false;
   }
-  return merged;
 }
 
-/** `host:port` to listen on, from a URL; an empty host (`http://:8000`) means all interfaces. */
-export function listenAddress(url: string): string {
-  // The WHATWG parser refuses an empty host, which JupyterHub uses for "all interfaces".
-  const match = /^(https?):\/\/(\[[^\]]*\]|[^:/?#]*)(?::([0-9]+))?/i.exec(url);
-  const port = match?.[3] ?? (match?.[1]?.toLowerCase() === 'https' ? '443' : '80');
-  return `${match?.[2] ?? ''}:${port}`;
-}
-
-/** The static configuration for these settings; `routesFile` is absolute. */
-export function staticTree(settings: HubSettings, routesFile: string): Table {
-  const isHttps = /^https:/i.test(settings.publicUrl);
-  const tree = {
-    api: { dashboard: true },
+/** The static configuration as a tree; `routesFile` is absolute. */
+export function staticTree(settings: HubSettings, routesFile: string): Tree {
+  const entryPoint = entryPointOf(settings);
+  const api = new URL(settings.traefikApiUrl);
+  const basePath = apiBasePath(api.pathname);
+  const withTls = (address: string, isTls: boolean): Tree => ({
+    address,
+    ...(isTls ? { http: { tls: { options: 'default' } } } : {}),
+  });
+  const tree: Tree = {
+    api: basePath === '' ? {} : { basePath },
     ...(settings.traefikLogLevel === undefined ? {} : { log: { level: settings.traefikLogLevel } }),
     providers: {
       providersThrottleDuration: settings.traefikProvidersThrottleDuration,
-      file: { filename: resolve(routesFile), watch: true },
+      file: { filename: routesFile, watch: true },
     },
     entryPoints: {
-      [publicEntryPoint(settings)]: {
-        address: listenAddress(settings.publicUrl),
-        ...(isHttps ? { http: { tls: { options: 'default' } } } : {}),
-      },
-      [settings.traefikApiEntrypoint]: { address: listenAddress(settings.traefikApiUrl) },
+      [entryPoint]: withTls(publicAddress(settings.publicUrl), isHttps(settings)),
+      [settings.traefikApiEntrypoint]: withTls(apiAddress(api), api.protocol === 'https:'),
     },
   };
   return deepMerge(tree, settings.extraStaticConfig);
 }
 
-const HEADER = `# Written by jupyterhub-traefik-proxy when JupyterHub starts it: changes made here are lost.
-# Use c.TraefikProxy.extra_static_config instead.
-`;
+/** `host:port` to listen on; the host may be empty. `http://[::1]` is `[::1]:80`. */
+function publicAddress(url: string): string {
+  const match = /^(https?):\/\/(\[[^\]]*\]|[^:/]*)(?::([0-9]+))?/i.exec(url);
+  const port = match?.[3] ?? (match?.[1]?.toLowerCase() === 'https' ? '443' : '80');
+  return `${match?.[2] ?? ''}:${port}`;
+}
 
-/** Writes the static configuration; returns its absolute path. Rejects with ProxyError JTP_ERR_STORE_WRITE. */
-export async function writeStaticFile(
+function apiAddress({ hostname, port, protocol }: URL): string {
+  // The name may stand for two addresses, of which only one would be listened on.
+  const host = hostname === 'localhost' ? '127.0.0.1' : hostname;
+  return `${host}:${port === '' ? (protocol === 'https:' ? '443' : '80') : port}`;
+}
+
+/** The file's text. */
+export function staticText(file: string, tree: Tree): string {
+  const body = formatOf(file) === 'toml' ? stringifyToml(tree) : stringifyYaml(tree);
+  return `${HEADER}\n${body.trim()}\n`;
+}
+
+/** Builds and checks the configuration without touching the disk; throws ConfigError or ProxyError JTP_ERR_SETTINGS_INVALID. */
+export function buildStaticConfiguration(
   settings: HubSettings,
-  routesFile: string,
-  log: Logger,
-): Promise<string> {
-  const path = resolve(settings.staticConfigFile);
-  const tree = staticTree(settings, routesFile);
-  const isYaml = /^\.ya?ml$/i.test(extname(path));
-  await new DurableFile(path, log).write(
-    `${HEADER}\n${isYaml ? stringifyYaml(tree) : stringifyToml(tree)}\n`,
-  );
-  return path;
+  files: { readonly staticFile: string; readonly routesFile: string },
+): { readonly text: string; readonly configuration: StaticConfiguration } {
+  if (settings.traefikApiEntrypoint === entryPointOf(settings))
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message: `settings: traefikApiEntrypoint: "${settings.traefikApiEntrypoint}" is the entry point of the users, too`,
+    });
+  let text: string;
+  try {
+    text = staticText(files.staticFile, staticTree(settings, files.routesFile));
+  } catch (cause) {
+    if (cause instanceof ProxyError) throw cause;
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message: `settings: extraStaticConfig: cannot be written: ${errorText(cause)}`,
+      cause,
+    });
+  }
+  return { text, configuration: parseStaticConfiguration(text, files.staticFile) };
+}
+
+/** Writes the file; one that somebody else wrote is kept beside it, once. Rejects with ProxyError JTP_ERR_STORE_WRITE. */
+export async function writeStaticFile(file: string, text: string, log: Logger): Promise<void> {
+  const durable = new DurableFile({ path: file, fs: NODE_FILE_SYSTEM, log });
+  await mkdir(dirname(file), { recursive: true });
+  const before = await durable.read();
+  if (before?.text === text) return;
+  if (
+    before !== undefined &&
+    before.text.trim() !== '' &&
+    !before.text.startsWith(MARK) &&
+    !existsSync(`${file}.orig`)
+  ) {
+    const kept = await durable.keepBeside('.orig', before.text);
+    log.warn(
+      { file, kept },
+      'the static file is replaced, because JupyterHub starts the proxy; the old one is kept',
+    );
+  }
+  await durable.replace(text);
 }

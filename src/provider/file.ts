@@ -1,7 +1,8 @@
 // The file provider: one file or a folder of them, read again whenever they change. A file that cannot be used leaves everything as it
 // is and is named in the log once. Source: Traefik documentation, file provider.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, watch as watchFolder } from 'node:fs';
+import type { FSWatcher as FolderWatcher } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { watch } from 'chokidar';
 import type { FSWatcher } from 'chokidar';
@@ -40,6 +41,7 @@ export class FileProvider {
   readonly #path: string;
   readonly #isFolder: boolean;
   #watcher: FSWatcher | undefined;
+  #folderWatcher: FolderWatcher | undefined;
   #timer: NodeJS.Timeout | undefined;
   #looker: NodeJS.Timeout | undefined;
   /** Inodes, sizes and times of what was read last. */
@@ -77,13 +79,16 @@ export class FileProvider {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     clearInterval(this.#looker);
+    this.#folderWatcher?.close();
     await this.#watcher?.close();
     await this.#work;
   }
 
   #watch(): void {
-    // The folder is watched as well as the file, so that a file that is replaced, or not there yet, is noticed.
-    const places = this.#isFolder ? [this.#path] : [this.#path, dirname(this.#path)];
+    const folder = this.#isFolder ? this.#path : dirname(this.#path);
+    this.#watchFolder(folder);
+    // For folders below, and for links that lead elsewhere. By itself it may report one of two replacements within a second.
+    const places = this.#isFolder ? [this.#path] : [this.#path, folder];
     this.#watcher = watch(places, {
       ignoreInitial: true,
       depth: this.#isFolder ? 10 : 0,
@@ -114,6 +119,18 @@ export class FileProvider {
     } catch {
       // The folder is not there; `#read` says so.
       return [];
+    }
+  }
+
+  /** Every event of the folder itself. A folder that cannot be watched is left to the other watcher. */
+  #watchFolder(folder: string): void {
+    try {
+      this.#folderWatcher = watchFolder(folder, (_event, name) => {
+        if (this.#isFolder || name === null || name === basename(this.#path)) this.#schedule(GATHER_MS);
+      });
+      this.#folderWatcher.on('error', () => this.#folderWatcher?.close());
+    } catch (error) {
+      this.#options.log.debug({ folder, reason: errorText(error) }, 'the folder cannot be watched directly');
     }
   }
 

@@ -41,7 +41,9 @@ export type ToController =
   | { readonly type: 'reload' }
   /** Every worker listens: what waits for that may be told now. */
   | { readonly type: 'serving' }
-  | { readonly type: 'terminating' };
+  | { readonly type: 'terminating' }
+  /** The last message: finish writing, and end. */
+  | { readonly type: 'stop' };
 
 /** Controller → supervisor. */
 export type FromController =

@@ -22,6 +22,8 @@ const STABLE_MS = 5000;
 const MAX_RESTART_DELAY_MS = 5000;
 /** Given to children beyond their own grace time before they are killed. */
 const KILL_MARGIN_MS = 2000;
+/** Given to the controller to finish what it writes. */
+const CONTROLLER_GRACE_MS = 2000;
 
 /** What a supervisor runs. */
 export interface SupervisorOptions {
@@ -58,6 +60,7 @@ class Supervisor {
   #controllerStartedAt = 0;
   #controllerRestarts = 0;
   #isControllerReady = false;
+  #isControllerEnding = false;
   #apiUrl: string | undefined;
   #apiPort = 0;
   #exitCode = 0;
@@ -301,11 +304,19 @@ class Supervisor {
     this.#checkStopped();
   }
 
+  /** It may be writing the routes file. */
+  #endController(controller: ChildProcess): void {
+    if (this.#isControllerEnding) return;
+    this.#isControllerEnding = true;
+    this.#tellController({ type: 'stop' });
+    setTimeout(() => controller.kill('SIGKILL'), CONTROLLER_GRACE_MS).unref();
+  }
+
   /** The controller goes last: draining workers may still ask it something. */
   #checkStopped(): void {
     if (this.#slots.some(({ process: worker }) => worker !== undefined)) return;
     if (this.#controller !== undefined) {
-      this.#controller.kill('SIGKILL');
+      this.#endController(this.#controller);
       return;
     }
     removeRuntimeFolder(this.#folder);

@@ -1,7 +1,7 @@
 // What a student sees, in a real browser: log in, JupyterLab opens, a cell runs.
 
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
@@ -55,6 +55,7 @@ describe('a student with a browser', () => {
     const shot = path.join(profile, 'jupyterlab.png');
     await page.screenshot({ path: shot });
     const kept = path.join(ROOT, 'docs', 'jupyterlab.png');
+    mkdirSync(path.dirname(kept), { recursive: true });
     if (process.env['UPDATE_SCREENSHOT'] === '1' || !existsSync(kept)) copyFileSync(shot, kept);
   });
 });

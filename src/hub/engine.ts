@@ -1,0 +1,53 @@
+// What carries the routes: our own engine in this process tree, or one that somebody else runs (external-engine.ts). The store makes a
+// change durable first and hands it over then.
+
+import type { DynamicConfiguration } from '../config/dynamic.ts';
+import type { DynamicPatch } from '../runtime/dynamic-patch.ts';
+
+/** The name under which the routes' provider is known, as with Traefik's file provider: `router__2F@file`. */
+export const PROVIDER = 'file';
+
+/** An engine as the store sees it. */
+export interface RouteEngine {
+  /** The whole table: at start, and when somebody else's part of the file has changed. */
+  readonly replace: (configuration: DynamicConfiguration) => Promise<void>;
+  /** A change that is durable. Calls come in the order of the changes and may overlap. */
+  readonly apply: (patch: DynamicPatch) => Promise<void>;
+  /**
+   * Resolves when requests meet these routers as they now stand in the table; removed ones must be gone. Rejects with ProxyError
+   * JTP_ERR_ROUTE_TIMEOUT or JTP_ERR_ENGINE_DENIED.
+   */
+  readonly confirm: (routerNames: readonly string[]) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+/** The part of the engine's controller that routes need. */
+export interface LiveTable {
+  readonly replace: (provider: string, configuration: DynamicConfiguration) => Promise<void>;
+  readonly patch: (provider: string, patch: DynamicPatch) => Promise<void>;
+}
+
+/** Our own engine: what has been applied is live. */
+export class EmbeddedEngine implements RouteEngine {
+  readonly #table: LiveTable;
+
+  constructor(table: LiveTable) {
+    this.#table = table;
+  }
+
+  replace(configuration: DynamicConfiguration): Promise<void> {
+    return this.#table.replace(PROVIDER, configuration);
+  }
+
+  apply(patch: DynamicPatch): Promise<void> {
+    return this.#table.patch(PROVIDER, patch);
+  }
+
+  confirm(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

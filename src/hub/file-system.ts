@@ -1,0 +1,96 @@
+// The few file operations that the routes file needs, so that a test can let each of them fail, or be the last one before a crash.
+
+import { constants } from 'node:fs';
+import fs from 'node:fs/promises';
+
+/** What tells one state of a file from another without reading it. */
+export interface FileState {
+  readonly identity: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** A file opened for writing. */
+export interface WritableFile {
+  readonly write: (data: Buffer, position: number) => Promise<void>;
+  readonly truncate: (length: number) => Promise<void>;
+  readonly setMode: (mode: number) => Promise<void>;
+  readonly setOwner: (uid: number, gid: number) => Promise<void>;
+  readonly sync: () => Promise<void>;
+  readonly state: () => Promise<FileState>;
+  readonly close: () => Promise<void>;
+}
+
+/** Every method rejects with Node's system errors. */
+export interface FileSystem {
+  /** The file a path leads to, through links; rejects with ENOENT. */
+  readonly resolve: (path: string) => Promise<string>;
+  readonly read: (path: string) => Promise<string>;
+  readonly state: (path: string) => Promise<FileState>;
+  readonly list: (folder: string) => Promise<readonly string[]>;
+  /** A new file with mode 0600; rejects with EEXIST. */
+  readonly create: (path: string) => Promise<WritableFile>;
+  /** An existing file, its content untouched. */
+  readonly open: (path: string) => Promise<WritableFile>;
+  readonly rename: (from: string, to: string) => Promise<void>;
+  readonly remove: (path: string) => Promise<void>;
+  readonly syncFolder: (folder: string) => Promise<void>;
+}
+
+function stateOf(stats: {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly mode: bigint;
+  readonly uid: bigint;
+  readonly gid: bigint;
+}): FileState {
+  const { dev, ino, size, mtimeNs, ctimeNs } = stats;
+  return {
+    identity: [dev, ino, size, mtimeNs, ctimeNs].join(':'),
+    mode: Number(stats.mode) & 0o7777,
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+  };
+}
+
+async function openFile(path: string, flags: number): Promise<WritableFile> {
+  const handle = await fs.open(path, flags, 0o600);
+  return {
+    async write(data, position) {
+      for (let done = 0; done < data.length;) {
+        const { bytesWritten } = await handle.write(data, done, data.length - done, position + done);
+        done += bytesWritten;
+      }
+    },
+    truncate: (length) => handle.truncate(length),
+    setMode: (mode) => handle.chmod(mode),
+    setOwner: (uid, gid) => handle.chown(uid, gid),
+    sync: () => handle.sync(),
+    state: async () => stateOf(await handle.stat({ bigint: true })),
+    close: () => handle.close(),
+  };
+}
+
+/** The real one. */
+export const NODE_FILE_SYSTEM: FileSystem = {
+  resolve: (path) => fs.realpath(path),
+  read: (path) => fs.readFile(path, 'utf8'),
+  state: async (path) => stateOf(await fs.stat(path, { bigint: true })),
+  list: (folder) => fs.readdir(folder),
+  create: (path) => openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL),
+  open: (path) => openFile(path, constants.O_WRONLY),
+  rename: (from, to) => fs.rename(from, to),
+  remove: (path) => fs.unlink(path),
+  async syncFolder(folder) {
+    const handle = await fs.open(folder, constants.O_RDONLY);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+};
