@@ -6,8 +6,9 @@ import tls from 'node:tls';
 import type { EntryPointConfiguration } from '../config/static.ts';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
 import { ClientConnection } from '../http1/client-connection.ts';
-import type { ClientOptions, RequestHandler } from '../http1/client-connection.ts';
+import type { ClientOptions } from '../http1/client-connection.ts';
 import type { Deadlines, Timed } from '../http1/deadlines.ts';
+import type { RequestHandler } from '../http1/downstream.ts';
 import type { Logger } from '../log.ts';
 import type { CertificateStore } from '../tls/certificate-store.ts';
 

@@ -8,8 +8,8 @@
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { answerFor, unauthorizedAnswer } from '../http1/answer.ts';
-import type { ClientConnection, ClientSideOfExchange } from '../http1/client-connection.ts';
 import type { Deadlines } from '../http1/deadlines.ts';
+import type { ClientSideOfExchange, Downstream } from '../http1/downstream.ts';
 import type { Framing } from '../http1/framing.ts';
 import type { MessageHead } from '../http1/head.ts';
 import type { Trailers } from '../http1/parser.ts';
@@ -19,7 +19,7 @@ import type { ServerSideOfExchange, UpstreamConnection } from '../upstream/upstr
 import type { Target } from '../upstream/target.ts';
 import { forwardedLines } from './forwarded.ts';
 import type { ForwardedPolicy } from './forwarded.ts';
-import { interimHead, requestHead, responseHead, upgradeHead, upgradeOf } from './heads.ts';
+import { interimLines, reasonOf, requestHead, responseLines, upgradeOf } from './heads.ts';
 import type { Route } from './route.ts';
 
 /** What all exchanges of one entry point share. */
@@ -57,7 +57,7 @@ export const CONTROLLER_HEADER = 'x-jtp-service';
 
 /** One request in flight. */
 export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
-  readonly #client: ClientConnection;
+  readonly #client: Downstream;
   readonly #request: Request;
   readonly #head: MessageHead;
   readonly #context: ExchangeContext;
@@ -70,7 +70,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
   #requestTrailers: Trailers | undefined;
   #isDone = false;
 
-  constructor(client: ClientConnection, request: Request, head: MessageHead, context: ExchangeContext) {
+  constructor(client: Downstream, request: Request, head: MessageHead, context: ExchangeContext) {
     this.#client = client;
     this.#request = request;
     this.#head = head;
@@ -223,7 +223,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
   // From the server.
 
   onInterim(head: MessageHead): void {
-    if (this.#request.version === 11) this.#client.writer.interim(interimHead(head));
+    this.#client.interim(head.status, head.reason(), interimLines(head));
   }
 
   onResponse(head: MessageHead, framing: Framing): void {
@@ -231,13 +231,12 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
       this.#upgrade(head);
       return;
     }
-    const { text, coding } = responseHead(head, framing, this.#request, this.#client.willClose);
-    this.#client.writer.begin(text, coding);
+    this.#client.begin(head.status, reasonOf(head), responseLines(head, this.#request), framing);
   }
 
   onResponseBody(chunk: Buffer, start: number, end: number): void {
     if (this.#isDone) return;
-    if (this.#client.writer.write(chunk, start, end)) return;
+    if (this.#client.write(chunk, start, end)) return;
     this.#server?.pause();
     this.#client.awaitDrain();
   }
@@ -250,7 +249,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
   }
 
   onResponseFlush(): void {
-    this.#client.writer.flush();
+    this.#client.flush();
   }
 
   onServerDrain(): void {
@@ -266,7 +265,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
       return;
     }
     this.#report(error, server);
-    if (this.#client.writer.hasBegun) {
+    if (this.#client.hasBegun) {
       this.#finish(() => {
         this.#client.destroy();
       });
@@ -307,12 +306,11 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
       return;
     }
     const { tunnels, deadlines } = this.#context;
-    const text = upgradeHead(head);
+    const protocol = upgradeOf(head);
+    const lines = interimLines(head);
     this.#finish(() => {
-      const early = this.#client.pass();
-      const client = this.#client.socket;
-      client.write(text, 'latin1');
-      const tunnel = new Tunnel({ client, server: server.pass() }, deadlines, (closed) => {
+      const { socket, early } = this.#client.pass(head.reason(), lines, protocol);
+      const tunnel = new Tunnel({ client: socket, server: server.pass() }, deadlines, (closed) => {
         tunnels.delete(closed);
       });
       tunnels.add(tunnel);

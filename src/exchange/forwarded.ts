@@ -1,7 +1,7 @@
 // What the server is told about the client. Source: Traefik documentation, forwardedHeaders; the order of the rules is Traefik's.
 
 import { hostname } from 'node:os';
-import type { ClientConnection } from '../http1/client-connection.ts';
+import type { Downstream } from '../http1/downstream.ts';
 import type { MessageHead } from '../http1/head.ts';
 import { HeaderKind } from '../http1/header-kind.ts';
 import type { Request } from '../http1/request.ts';
@@ -19,19 +19,20 @@ export interface ForwardedPolicy {
 
 /** The header lines to add to a request; the incoming ones of the same names must have been left out. */
 export function forwardedLines(
-  connection: ClientConnection,
+  client: Downstream,
   request: Request,
   head: MessageHead,
   policy: ForwardedPolicy,
 ): string {
-  if (policy.isTrusted(connection.remoteAddress)) return trustedLines(connection, request, head, policy);
+  if (policy.isTrusted(client.remoteAddress)) return trustedLines(client, request, head, policy);
   const { host } = request;
-  if (isWebSocket(request)) return freshLines(connection, host, true, policy);
-  if (connection.forwardedSuffixHost !== host) {
-    connection.forwardedSuffixHost = host;
-    connection.forwardedSuffix = freshLines(connection, host, false, policy);
+  if (isWebSocket(request)) return freshLines(client, host, true, policy);
+  const memo = client.forwarded;
+  if (memo.host !== host) {
+    memo.host = host;
+    memo.lines = freshLines(client, host, false, policy);
   }
-  return connection.forwardedSuffix;
+  return memo.lines;
 }
 
 /** Only a WebSocket has schemes of its own. */
@@ -39,14 +40,9 @@ function isWebSocket(request: Request): boolean {
   return request.upgrade !== undefined && /^websocket$/i.test(request.upgrade);
 }
 
-function freshLines(
-  connection: ClientConnection,
-  host: string,
-  isUpgrade: boolean,
-  policy: ForwardedPolicy,
-): string {
-  const address = connection.remoteAddress;
-  const proto = protoOf(connection.isTls, isUpgrade);
+function freshLines(client: Downstream, host: string, isUpgrade: boolean, policy: ForwardedPolicy): string {
+  const address = client.remoteAddress;
+  const proto = protoOf(client.isTls, isUpgrade);
   return (
     (policy.appendsForwardedFor ? `X-Forwarded-For: ${address}\r\n` : '') +
     (host === '' ? '' : `X-Forwarded-Host: ${host}\r\n`) +
@@ -56,16 +52,16 @@ function freshLines(
 }
 
 function trustedLines(
-  connection: ClientConnection,
+  client: Downstream,
   request: Request,
   head: MessageHead,
   policy: ForwardedPolicy,
 ): string {
-  const address = connection.remoteAddress;
+  const address = client.remoteAddress;
   const chain = valuesOf(head, HeaderKind.forwardedFor);
   if (policy.appendsForwardedFor) chain.push(address);
-  const proto = valueOf(head, HeaderKind.forwardedProto) ?? protoOf(connection.isTls, isWebSocket(request));
-  const port = valueOf(head, HeaderKind.forwardedPort) ?? portOf(request.host, proto, connection.isTls);
+  const proto = valueOf(head, HeaderKind.forwardedProto) ?? protoOf(client.isTls, isWebSocket(request));
+  const port = valueOf(head, HeaderKind.forwardedPort) ?? portOf(request.host, proto, client.isTls);
   const host = valueOf(head, HeaderKind.forwardedHost) ?? request.host;
   const realIp = valueOf(head, HeaderKind.realIp) ?? address;
   return (

@@ -2,11 +2,9 @@
 // hop-by-hop fields stay behind and framing is always written anew (RFC 9110 §7.6.1, RFC 9112 §6).
 
 import { httpDate, reasonFor } from '../http1/answer.ts';
-import type { Framing } from '../http1/framing.ts';
 import type { MessageHead } from '../http1/head.ts';
 import { HeaderKind } from '../http1/header-kind.ts';
 import type { Request } from '../http1/request.ts';
-import type { BodyCoding } from '../http1/response-writer.ts';
 
 const KINDS = 32;
 
@@ -103,52 +101,20 @@ function requestFramingLines(request: Request): string {
   }
 }
 
-/** A head for the client, and how its body has to be written. */
-export interface ResponseHead {
-  readonly text: string;
-  readonly coding: BodyCoding;
-}
-
-/** The head sent to the client. `close`: the connection ends with this response. */
-export function responseHead(
-  head: MessageHead,
-  framing: Framing,
-  request: Request,
-  close: boolean,
-): ResponseHead {
-  const { status } = head;
-  const isBodiless = request.method === 'HEAD' || status === 304;
+/** The lines that go to the client, beside framing and persistence, which are its connection's business. */
+export function responseLines(head: MessageHead, request: Request): string {
+  const isBodiless = request.method === 'HEAD' || head.status === 304;
   const names = head.hasPersistence ? connectionNames(head) : NO_NAMES;
   const lines = linesWithout(head, isBodiless ? RESPONSE_DROPS_BODILESS : RESPONSE_DROPS, names);
-  let coding: BodyCoding = 'plain';
-  let framingLine = '';
-  if (framing.name === 'length') framingLine = `Content-Length: ${String(framing.length)}\r\n`;
-  else if (framing.name === 'none') {
-    if (!isBodiless && status !== 204) framingLine = 'Content-Length: 0\r\n';
-  } else if (request.version < 11) coding = 'until-close';
-  else {
-    coding = 'chunked';
-    framingLine = 'Transfer-Encoding: chunked\r\n';
-  }
-  const date = head.indexOf(HeaderKind.date) < 0 ? `Date: ${httpDate()}\r\n` : '';
-  const persistence = persistenceLine(request, close || coding === 'until-close');
-  return {
-    text: `HTTP/1.1 ${String(status)}${reasonOf(head)}\r\n${lines}${date}${framingLine}${persistence}\r\n`,
-    coding,
-  };
+  return head.indexOf(HeaderKind.date) < 0 ? `${lines}Date: ${httpDate()}\r\n` : lines;
 }
 
 const NO_NAMES: readonly string[] = [];
 
-/** Some clients stumble over a status line without a reason, although nothing obliges a server to give one. */
-function reasonOf(head: MessageHead): string {
+/** The reason with a space before it. Some clients stumble over a status line without one, although nothing obliges a server to give one. */
+export function reasonOf(head: MessageHead): string {
   const reason = head.reason();
   return reason.length > 1 ? reason : ` ${reasonFor(head.status)}`;
-}
-
-function persistenceLine(request: Request, close: boolean): string {
-  if (close) return 'Connection: close\r\n';
-  return request.version < 11 ? 'Connection: keep-alive\r\n' : '';
 }
 
 /** The names a response's Connection declares hop-by-hop, beside the ones that always are. */
@@ -164,21 +130,13 @@ function connectionNames(head: MessageHead): readonly string[] {
   return names ?? NO_NAMES;
 }
 
-/** An interim response (1xx). */
-export function interimHead(head: MessageHead): string {
-  return `HTTP/1.1 ${String(head.status)}${head.reason()}\r\n${linesWithout(head, RESPONSE_DROPS, NO_NAMES)}\r\n`;
+/** The lines of an interim response (1xx), and of the 101 that opens a tunnel. */
+export function interimLines(head: MessageHead): string {
+  return linesWithout(head, RESPONSE_DROPS, NO_NAMES);
 }
 
 /** The protocol that a 101 switches to; empty when it does not say. */
 export function upgradeOf(head: MessageHead): string {
   const upgrade = head.indexOf(HeaderKind.upgrade);
   return upgrade < 0 ? '' : head.value(upgrade);
-}
-
-/** The 101 that opens a tunnel. */
-export function upgradeHead(head: MessageHead): string {
-  return (
-    `HTTP/1.1 101${head.reason()}\r\n${linesWithout(head, RESPONSE_DROPS, NO_NAMES)}` +
-    `Connection: Upgrade\r\nUpgrade: ${upgradeOf(head)}\r\n\r\n`
-  );
 }

@@ -2,7 +2,7 @@
 
 import { ProxyError } from '../errors.ts';
 import { answerFor } from '../http1/answer.ts';
-import type { ClientConnection, RequestHandler } from '../http1/client-connection.ts';
+import type { Downstream, RequestHandler } from '../http1/downstream.ts';
 import type { MessageHead } from '../http1/head.ts';
 import type { Request } from '../http1/request.ts';
 import { Exchange } from './exchange.ts';
@@ -22,23 +22,23 @@ export class RoutingHandler implements RequestHandler {
     this.#context = context;
   }
 
-  onRequest(connection: ClientConnection, request: Request, head: MessageHead): void {
+  onRequest(client: Downstream, request: Request, head: MessageHead): void {
     if (request.target === '*') {
-      connection.answer(OPTIONS_ANSWER);
+      client.answer(OPTIONS_ANSWER);
       return;
     }
     const route = this.#routes.find({
       method: request.method,
       host: request.host,
       target: request.target,
-      isTls: connection.isTls,
-      remoteAddress: connection.remoteAddress,
+      isTls: client.isTls,
+      remoteAddress: client.remoteAddress,
       headerValues: (name) => head.values(name),
     });
     if (route === undefined) {
-      connection.answer(answerFor(new ProxyError('JTP_ERR_ROUTER_NOT_FOUND').status ?? 404));
+      client.answer(answerFor(new ProxyError('JTP_ERR_ROUTER_NOT_FOUND').status ?? 404));
       return;
     }
-    new Exchange(connection, request, head, this.#context).start(route);
+    new Exchange(client, request, head, this.#context).start(route);
   }
 }

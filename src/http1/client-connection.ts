@@ -13,32 +13,22 @@ import { ProxyError } from '../errors.ts';
 import { httpDate, refusalFor, statusLine } from './answer.ts';
 import type { Answer } from './answer.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
-import type { MessageHead } from './head.ts';
+import type {
+  ClientSideOfExchange,
+  Downstream,
+  ForwardedMemo,
+  Passed,
+  RequestHandler,
+} from './downstream.ts';
+import type { Framing } from './framing.ts';
 import { adoptSocket } from './owned-socket.ts';
 import type { SocketOwner } from './owned-socket.ts';
 import { NEED_MORE, returnParser, takeParser } from './parser.ts';
 import type { HttpParser, ParserLimits, Trailers } from './parser.ts';
 import { readRequest } from './request.ts';
 import type { Request } from './request.ts';
+import { bodyCoding, framingLine, persistenceLine } from './response-head.ts';
 import { ResponseWriter } from './response-writer.ts';
-
-/** Takes the requests of a connection. */
-export interface RequestHandler {
-  /** A head has arrived: answer it, or set `connection.exchange` and answer later. `head` is valid until the exchange ends. */
-  onRequest(connection: ClientConnection, request: Request, head: MessageHead): void;
-}
-
-/** What a request in flight wants to hear from its client's side. */
-export interface ClientSideOfExchange {
-  onRequestBody(chunk: Buffer, start: number, end: number): void;
-  onRequestEnd(trailers: Trailers): void;
-  /** All of one read has been delivered: what was held back to be sent in one piece should go now. */
-  onRequestFlush(): void;
-  /** The client takes more of the response. */
-  onClientDrain(): void;
-  /** The client is gone, or broke the protocol: nobody wants the response any more. */
-  onClientGone(error: ProxyError): void;
-}
 
 /** What all connections of one entry point share. */
 export interface ClientOptions {
@@ -71,17 +61,15 @@ const DISCARD_BYTES = 256 * 1024;
 type State = 'idle' | 'head' | 'body' | 'waiting' | 'lingering' | 'closed' | 'passed';
 
 /** One downstream connection. */
-export class ClientConnection implements SocketOwner, Timed {
+export class ClientConnection implements Downstream, SocketOwner, Timed {
   readonly socket: Socket;
   readonly isTls: boolean;
   /** The peer's address without zone or IPv4 mapping. */
   readonly remoteAddress: string;
-  readonly writer: ResponseWriter;
+  readonly forwarded: ForwardedMemo = { host: undefined, lines: '' };
   deadline = 0;
   exchange: ClientSideOfExchange | undefined;
-  /** For the exchange's own use from one request to the next. */
-  forwardedSuffix = '';
-  forwardedSuffixHost: string | undefined;
+  readonly #writer: ResponseWriter;
   readonly #options: ClientOptions;
   readonly #openedAt: number;
   #state: State = 'idle';
@@ -102,7 +90,7 @@ export class ClientConnection implements SocketOwner, Timed {
     this.remoteAddress = plainAddress(socket.remoteAddress ?? '');
     this.#options = options;
     this.#openedAt = options.deadlines.now;
-    this.writer = new ResponseWriter(socket);
+    this.#writer = new ResponseWriter(socket);
     this.deadline = this.#after(options.readTimeoutMs);
     options.deadlines.add(this);
     adoptSocket(socket, this);
@@ -273,17 +261,46 @@ export class ClientConnection implements SocketOwner, Timed {
 
   // Answering.
 
+  get hasBegun(): boolean {
+    return this.#writer.hasBegun;
+  }
+
+  interim(status: number, reason: string, lines: string): void {
+    // HTTP/1.0 has no such thing.
+    if (this.#request?.version === 11)
+      this.#writer.interim(`HTTP/1.1 ${String(status)}${reason}\r\n${lines}\r\n`);
+  }
+
+  begin(status: number, reason: string, lines: string, framing: Framing): void {
+    const request = this.#request;
+    if (request === undefined) return;
+    const coding = bodyCoding(framing, request);
+    const persistence = persistenceLine(request, this.willClose || coding === 'until-close');
+    this.#writer.begin(
+      `HTTP/1.1 ${String(status)}${reason}\r\n${lines}${framingLine(status, framing, coding, request)}${persistence}\r\n`,
+      coding,
+    );
+  }
+
+  write(chunk: Buffer, start: number, end: number): boolean {
+    return this.#writer.write(chunk, start, end);
+  }
+
+  flush(): void {
+    this.#writer.flush();
+  }
+
   /** Sends a response of our own, if none has begun, and ends the exchange. */
   answer(answer: Answer): void {
     if (this.#state === 'closed' || this.#state === 'passed') return;
-    if (this.writer.hasBegun) {
+    if (this.#writer.hasBegun) {
       // Half a response cannot be taken back; a cut connection at least tells the client that it is incomplete.
       this.destroy();
       return;
     }
     const close = this.willClose || this.#abandonsBody();
     const isHead = this.#request?.method === 'HEAD';
-    this.writer.begin(
+    this.#writer.begin(
       `${statusLine(answer.status)}${answer.headers}Content-Length: ${String(answer.body.length)}\r\n` +
         `Date: ${httpDate()}\r\n${close ? 'Connection: close\r\n' : ''}\r\n${isHead ? '' : answer.body}`,
       'plain',
@@ -293,9 +310,9 @@ export class ClientConnection implements SocketOwner, Timed {
 
   /** The last byte of the response has been written. */
   finishResponse(trailers: Trailers): void {
-    this.writer.end(trailers);
+    this.#writer.end(trailers);
     this.exchange = undefined;
-    const close = this.willClose || this.writer.closes;
+    const close = this.willClose || this.#writer.closes;
     if (this.#state === 'waiting') {
       if (close) this.#linger();
       else this.#nextRequest();
@@ -325,7 +342,7 @@ export class ClientConnection implements SocketOwner, Timed {
     this.#isDiscarding = false;
     this.#discarded = 0;
     this.#state = 'idle';
-    this.writer.reset();
+    this.#writer.reset();
     this.deadline = this.#after(this.#options.idleTimeoutMs);
     if (this.#parser !== undefined) {
       // Inside #process the parser may be about to be needed again; it is reset by `takeParser` in any case.
@@ -393,7 +410,7 @@ export class ClientConnection implements SocketOwner, Timed {
       this.#refuse(new ProxyError('JTP_ERR_HTTP_HEADER_TIMEOUT'));
       return;
     }
-    if (this.#state === 'body' && !this.#isPaused && !this.writer.hasBegun) {
+    if (this.#state === 'body' && !this.#isPaused && !this.#writer.hasBegun) {
       this.#refuse(new ProxyError('JTP_ERR_HTTP_BODY_TIMEOUT'));
       return;
     }
@@ -412,12 +429,16 @@ export class ClientConnection implements SocketOwner, Timed {
     this.onClose();
   }
 
-  /** Hands the socket to a tunnel. Returns bytes that the client sent ahead; the caller becomes the socket's owner. */
-  pass(): Buffer | undefined {
-    const unread = this.#unread;
+  /** Hands the socket to a tunnel: the caller becomes its owner. */
+  pass(reason: string, lines: string, protocol: string): Passed {
+    const early = this.#unread;
     this.#state = 'passed';
     this.#release();
-    return unread;
+    this.socket.write(
+      `HTTP/1.1 101${reason}\r\n${lines}Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`,
+      'latin1',
+    );
+    return { socket: this.socket, early };
   }
 
   #linger(): void {

@@ -1,7 +1,7 @@
-// One owner per socket. The five listeners are attached once and forward to whoever owns the socket at the moment, so passing a socket
+// One owner per socket (or stream that behaves like one). The five listeners are attached once and forward to whoever owns the socket at the moment, so passing a socket
 // on (from a client connection to a tunnel, say) is one assignment and can leave no listener behind.
 
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /** Whoever reads from and writes to a socket. */
 export interface SocketOwner {
@@ -18,7 +18,7 @@ export interface SocketOwner {
 }
 
 const OWNER = Symbol('owner');
-type OwnedSocket = Socket & { [OWNER]?: SocketOwner };
+type OwnedSocket = Duplex & { [OWNER]?: SocketOwner };
 
 function socketOnData(this: OwnedSocket, chunk: Buffer): void {
   this[OWNER]?.onData(chunk);
@@ -42,7 +42,7 @@ function socketOnConnect(this: OwnedSocket): void {
 }
 
 /** Makes `owner` the first owner of a socket; reading starts at once. */
-export function adoptSocket(socket: Socket, owner: SocketOwner): void {
+export function adoptSocket(socket: Duplex, owner: SocketOwner): void {
   const owned: OwnedSocket = socket;
   owned[OWNER] = owner;
   socket.on('data', socketOnData);
@@ -54,7 +54,7 @@ export function adoptSocket(socket: Socket, owner: SocketOwner): void {
 
 /** The same for an outgoing socket; `event` is `connect` or, for TLS, `secureConnect`. */
 export function adoptOutgoingSocket(
-  socket: Socket,
+  socket: Duplex,
   owner: SocketOwner,
   event: 'connect' | 'secureConnect',
 ): void {
@@ -63,13 +63,13 @@ export function adoptOutgoingSocket(
 }
 
 /** From now on `owner` hears of everything; the former owner hears of nothing more. */
-export function passSocket(socket: Socket, owner: SocketOwner): void {
+export function passSocket(socket: Duplex, owner: SocketOwner): void {
   const owned: OwnedSocket = socket;
   owned[OWNER] = owner;
 }
 
 /** Takes all listeners off, for a socket that goes to another kind of reader (TLS). */
-export function releaseSocket(socket: Socket): void {
+export function releaseSocket(socket: Duplex): void {
   const owned: OwnedSocket = socket;
   delete owned[OWNER];
   socket.off('data', socketOnData);

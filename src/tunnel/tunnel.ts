@@ -3,8 +3,8 @@
 //   both open ──FIN from one──► FIN passed on, the other has HALF_CLOSED_MS left ──FIN──► closed
 //       └──reset, error or close of one──► the other gets what was still on its way, then closed
 
-import type { Socket } from 'node:net';
 import type { Deadlines, Timed } from '../http1/deadlines.ts';
+import type { TunnelSocket } from '../http1/downstream.ts';
 import { passSocket } from '../http1/owned-socket.ts';
 import type { SocketOwner } from '../http1/owned-socket.ts';
 
@@ -13,11 +13,11 @@ const HALF_CLOSED_MS = 10_000;
 
 /** One of the two sockets. */
 class TunnelEnd implements SocketOwner {
-  readonly socket: Socket;
+  readonly socket: TunnelSocket;
   readonly #tunnel: Tunnel;
   peer: TunnelEnd | undefined;
 
-  constructor(socket: Socket, tunnel: Tunnel) {
+  constructor(socket: TunnelSocket, tunnel: Tunnel) {
     this.socket = socket;
     this.#tunnel = tunnel;
   }
@@ -55,7 +55,7 @@ export class Tunnel implements Timed {
   #isClosed = false;
 
   constructor(
-    sockets: { readonly client: Socket; readonly server: Socket },
+    sockets: { readonly client: TunnelSocket; readonly server: TunnelSocket },
     deadlines: Deadlines,
     onClosed: (tunnel: Tunnel) => void,
   ) {
