@@ -10,7 +10,7 @@ const MAY_IMPORT = {
   router: [],
   exchange: ['http1', 'router', 'service', 'middleware', 'upstream', 'tunnel', 'runtime'],
   middleware: ['http1', 'runtime', 'config'],
-  upstream: ['http1'],
+  upstream: ['http1', 'runtime'],
   tunnel: ['http1', 'upstream'],
   service: ['http1', 'upstream', 'runtime'],
   entrypoint: ['http1', 'exchange', 'tls', 'config'],

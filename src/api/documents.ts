@@ -114,6 +114,7 @@ function serviceBody(service: ServiceState): Record<string, unknown> {
             ...compact({ servers: servers.map((server) => compact({ ...server })) }),
             strategy: 'wrr',
             passHostHeader: balancer.passHostHeader,
+            ...compact({ serversTransport: balancer.serversTransport }),
             responseForwarding: { flushInterval: '100ms' },
           },
     error: service.errors,

@@ -3,6 +3,7 @@
 
 import { BlockList, isIP } from 'node:net';
 import { errorText } from '../errors.ts';
+import type { DynamicServersTransportConfiguration, TlsVersionName } from './dynamic.ts';
 import type { Decoded } from './schema.ts';
 import type {
   ApiConfiguration,
@@ -168,12 +169,34 @@ function buildServersTransport(transport: Table): StaticConfiguration['serversTr
   return {
     insecureSkipVerify: transport.flag('insecureSkipVerify', false),
     rootCAs: transport.texts('rootCAs'),
-    maxIdleConnsPerHost: transport.number('maxIdleConnsPerHost', 200),
+    maxIdleConnsPerHost: transport.number('maxIdleConnsPerHost', DEFAULT_MAX_IDLE_CONNS),
     forwardingTimeouts: {
       dialTimeoutMs: timeouts.number('dialTimeout', 30_000),
       responseHeaderTimeoutMs: timeouts.number('responseHeaderTimeout', 0),
       idleConnTimeoutMs: timeouts.number('idleConnTimeout', 90_000),
     },
+  };
+}
+
+/** Idle connections kept per server and worker where nothing, or 0, is configured. */
+const DEFAULT_MAX_IDLE_CONNS = 200;
+
+/** `http.serversTransports.<name>` of the dynamic configuration. */
+export function buildDynamicServersTransport(value: Decoded): DynamicServersTransportConfiguration {
+  const table = new Table(value);
+  const serverName = table.text('serverName');
+  const minVersion = table.text('minVersion');
+  const maxVersion = table.text('maxVersion');
+  return {
+    ...buildServersTransport(table),
+    ...(serverName === undefined || serverName === '' ? {} : { serverName }),
+    certificates: table.items('certificates').map((pair) => ({
+      certFile: pair.text('certFile') ?? '',
+      keyFile: pair.text('keyFile') ?? '',
+    })),
+    // The decoder has checked the names.
+    ...(minVersion === undefined ? {} : { minVersion: minVersion as TlsVersionName }),
+    ...(maxVersion === undefined ? {} : { maxVersion: maxVersion as TlsVersionName }),
   };
 }
 

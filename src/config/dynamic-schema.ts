@@ -1,7 +1,21 @@
 // Every key of Traefik's dynamic configuration (version 3, and the tables of version 1) and its verdict here. Source: Traefik
 // documentation, dynamic configuration reference; `docs/configuration.md` lists the same keys.
 
-import { all, bool, ignored, int, int64, list, map, string, strings, struct, unsupported } from './schema.ts';
+import {
+  all,
+  bool,
+  choice,
+  duration,
+  ignored,
+  int,
+  int64,
+  list,
+  map,
+  string,
+  strings,
+  struct,
+  unsupported,
+} from './schema.ts';
 import type { Field, Fields } from './schema.ts';
 import { ROUTER_TLS } from './static-schema.ts';
 
@@ -48,8 +62,34 @@ const LOAD_BALANCER = struct({
   passHostHeader: bool,
   // Responses are passed on as they come, which no interval can improve on.
   responseForwarding: struct({ flushInterval: ignored }),
-  ...all(unsupported, 'strategy', 'sticky', 'healthCheck', 'passiveHealthCheck', 'serversTransport'),
+  serversTransport: string,
+  ...all(unsupported, 'strategy', 'sticky', 'healthCheck', 'passiveHealthCheck'),
 });
+
+const TLS_VERSION = choice('VersionTLS10', 'VersionTLS11', 'VersionTLS12', 'VersionTLS13');
+
+const SERVERS_TRANSPORT = struct(
+  {
+    serverName: string,
+    insecureSkipVerify: bool,
+    rootCAs: strings,
+    certificates: list(struct({ certFile: string, keyFile: string })),
+    minVersion: TLS_VERSION,
+    maxVersion: TLS_VERSION,
+    maxIdleConnsPerHost: int,
+    forwardingTimeouts: struct({
+      dialTimeout: duration,
+      responseHeaderTimeout: duration,
+      idleConnTimeout: duration,
+      // Pings of HTTP/2; servers are spoken to in HTTP/1.1.
+      ...all(ignored, 'readIdleTimeout', 'pingTimeout'),
+    }),
+    disableHTTP2: ignored,
+    ...all(unsupported, 'cipherSuites', 'peerCertURI', 'peerCertSANs', 'spiffe'),
+  },
+  // All of its keys have defaults.
+  { allowEmpty: true },
+);
 
 const HTTP = struct({
   routers: map(
@@ -70,7 +110,8 @@ const HTTP = struct({
     }),
   ),
   middlewares: map(struct({ basicAuth: BASIC_AUTH, ...all(unsupported, ...MIDDLEWARES) })),
-  ...all(unsupported, 'serversTransports', 'models'),
+  serversTransports: map(SERVERS_TRANSPORT),
+  models: unsupported,
 });
 
 const CERTIFICATE = struct({ certFile: string, keyFile: string, stores: strings });

@@ -29,6 +29,31 @@ export interface ServerConfiguration {
 export interface LoadBalancerConfiguration {
   readonly servers: readonly ServerConfiguration[];
   readonly passHostHeader: boolean;
+  /** A name of `http.serversTransports`, perhaps qualified; absent: the static configuration's `serversTransport`. */
+  readonly serversTransport?: string;
+}
+
+/** TLS versions as Traefik names them. */
+export type TlsVersionName = 'VersionTLS10' | 'VersionTLS11' | 'VersionTLS12' | 'VersionTLS13';
+
+/** `http.serversTransports.<name>`: how servers are connected to. */
+export interface DynamicServersTransportConfiguration {
+  /** The name to ask for and to verify; absent: the host of the server's URL. */
+  readonly serverName?: string;
+  readonly insecureSkipVerify: boolean;
+  /** Paths or PEM texts; empty: the system's. */
+  readonly rootCAs: readonly string[];
+  /** Shown to servers that ask for a client's certificate. */
+  readonly certificates: readonly CertificateConfiguration[];
+  readonly minVersion?: TlsVersionName;
+  readonly maxVersion?: TlsVersionName;
+  /** 0: the default; negative: connections are not reused. */
+  readonly maxIdleConnsPerHost: number;
+  readonly forwardingTimeouts: {
+    readonly dialTimeoutMs: number;
+    readonly responseHeaderTimeoutMs: number;
+    readonly idleConnTimeoutMs: number;
+  };
 }
 
 /** `http.services.<name>`: exactly one kind. */
@@ -59,6 +84,8 @@ export interface DynamicConfiguration {
   readonly routers: ReadonlyMap<string, RouterConfiguration>;
   readonly services: ReadonlyMap<string, ServiceConfiguration>;
   readonly middlewares: ReadonlyMap<string, MiddlewareConfiguration>;
+  /** Absent: none. */
+  readonly serversTransports?: ReadonlyMap<string, DynamicServersTransportConfiguration>;
   readonly tls: TlsConfiguration;
   /** How a version-1 file spelt its tables, for the version-1 API; absent for version-3 content. */
   readonly v1?: V1DynamicConfiguration;

@@ -2,11 +2,12 @@
 // reference disables one router and not the file. Source: Traefik documentation, file provider.
 
 import { ConfigError } from '../errors.ts';
-import { buildBasicAuth, buildRouterTls } from './build-static.ts';
+import { buildBasicAuth, buildDynamicServersTransport, buildRouterTls } from './build-static.ts';
 import { DYNAMIC_FIELDS, DYNAMIC_V1_FIELDS } from './dynamic-schema.ts';
 import type {
   CertificateConfiguration,
   DynamicConfiguration,
+  DynamicServersTransportConfiguration,
   MiddlewareConfiguration,
   RouterConfiguration,
   ServiceConfiguration,
@@ -62,7 +63,10 @@ function buildDynamic(tree: Readonly<Record<string, unknown>>, decoder: Decoder)
       name,
       middleware['basicAuth'] === undefined ? {} : { basicAuth: buildBasicAuth(middleware['basicAuth']) },
     );
-  return { routers, services, middlewares, tls: buildTls(tree['tls'], decoder) };
+  const serversTransports = new Map<string, DynamicServersTransportConfiguration>();
+  for (const [name, transport] of asMap(http['serversTransports']))
+    serversTransports.set(name, buildDynamicServersTransport(transport));
+  return { routers, services, middlewares, serversTransports, tls: buildTls(tree['tls'], decoder) };
 }
 
 function texts(value: unknown): readonly string[] | undefined {
@@ -100,6 +104,9 @@ function buildService(service: Readonly<Record<string, unknown>>): ServiceConfig
         ...(typeof preservePath === 'boolean' ? { preservePath } : {}),
       })),
       passHostHeader: balancer['passHostHeader'] !== false,
+      ...(typeof balancer['serversTransport'] === 'string' && balancer['serversTransport'] !== ''
+        ? { serversTransport: balancer['serversTransport'] }
+        : {}),
     },
   };
 }

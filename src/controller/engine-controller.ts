@@ -17,7 +17,8 @@ import { Runtime } from '../runtime/runtime.ts';
 import type { TableChange } from '../runtime/table-change.ts';
 import { assertUsablePair } from '../tls/certificate-store.ts';
 import { createSelfSignedCertificate } from '../tls/self-signed.ts';
-import { parseTargetUrl } from '../upstream/target.ts';
+import { parseTargetUrl } from '../upstream/target-address.ts';
+import { assertUsableTransport } from '../upstream/transport.ts';
 import { VERSION } from '../version.ts';
 
 /** Files in the private runtime folder. */
@@ -79,6 +80,7 @@ export class EngineController {
         serverUrl: (url) => {
           parseTargetUrl(url);
         },
+        transport: assertUsableTransport,
       },
       builtInServices: builtInServices(configuration),
       fallbackCertificate: await createSelfSignedCertificate(),

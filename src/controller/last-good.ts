@@ -14,8 +14,14 @@ export class LastGood {
   }
 
   save(configuration: DynamicConfiguration): void {
-    const { routers, services, middlewares, tls } = configuration;
-    const plain = { routers: [...routers], services: [...services], middlewares: [...middlewares], tls };
+    const { routers, services, middlewares, serversTransports, tls } = configuration;
+    const plain = {
+      routers: [...routers],
+      services: [...services],
+      middlewares: [...middlewares],
+      serversTransports: [...(serversTransports ?? [])],
+      tls,
+    };
     writeFileSync(`${this.#path}.new`, JSON.stringify(plain), { mode: 0o600 });
     renameSync(`${this.#path}.new`, this.#path);
   }
@@ -34,12 +40,14 @@ export class LastGood {
       routers: [];
       services: [];
       middlewares: [];
+      serversTransports: [];
       tls: DynamicConfiguration['tls'];
     };
     return {
       routers: new Map(plain.routers),
       services: new Map(plain.services),
       middlewares: new Map(plain.middlewares),
+      serversTransports: new Map(plain.serversTransports),
       tls: plain.tls,
     };
   }

@@ -328,7 +328,9 @@ function canonicalKeys(root: Tree): Tree {
   };
   const top = fold(root, ['http', 'tcp', 'udp', 'tls']);
   const http = top['http'];
-  return isTree(http) ? deepSet(top, 'http', fold(http, ['routers', 'services', 'middlewares'])) : top;
+  return isTree(http)
+    ? deepSet(top, 'http', fold(http, ['routers', 'services', 'middlewares', 'serversTransports']))
+    : top;
 }
 
 function deepMerge1(tree: Tree, key: string, value: unknown): Tree {

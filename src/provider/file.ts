@@ -8,6 +8,7 @@ import { watch } from 'chokidar';
 import type { FSWatcher } from 'chokidar';
 import type {
   DynamicConfiguration,
+  DynamicServersTransportConfiguration,
   MiddlewareConfiguration,
   RouterConfiguration,
   ServiceConfiguration,
@@ -203,14 +204,19 @@ export class FileProvider {
       routers: new Map<string, RouterConfiguration>(),
       services: new Map<string, ServiceConfiguration>(),
       middlewares: new Map<string, MiddlewareConfiguration>(),
+      serversTransports: new Map<string, DynamicServersTransportConfiguration>(),
       certificates: [] as DynamicConfiguration['tls']['certificates'][number][],
     };
     let defaultCertificate: DynamicConfiguration['tls']['defaultCertificate'];
     for (const file of filesIn(this.#path)) {
-      const { routers, services, middlewares, tls } = this.#readFile(file);
+      const { routers, services, middlewares, serversTransports, tls } = this.#readFile(file);
       this.#merge(merged.routers, routers, { kind: 'router', file });
       this.#merge(merged.services, services, { kind: 'service', file });
       this.#merge(merged.middlewares, middlewares, { kind: 'middleware', file });
+      this.#merge(merged.serversTransports, serversTransports ?? new Map(), {
+        kind: 'serversTransport',
+        file,
+      });
       merged.certificates.push(...tls.certificates);
       defaultCertificate ??= tls.defaultCertificate;
     }
@@ -218,6 +224,7 @@ export class FileProvider {
       routers: merged.routers,
       services: merged.services,
       middlewares: merged.middlewares,
+      serversTransports: merged.serversTransports,
       tls: {
         certificates: merged.certificates,
         ...(defaultCertificate === undefined ? {} : { defaultCertificate }),

@@ -13,7 +13,8 @@ import { rulePredicate } from '../router/matchers.ts';
 import { parseRule } from '../router/rule.ts';
 import { qualify } from './elements.ts';
 import type { MiddlewareState, RouterState, ServiceState } from './elements.ts';
-import type { MiddlewareSpec, RouterSpec, ServiceSpec } from './table-change.ts';
+import type { ServersTransports } from './servers-transports.ts';
+import type { MiddlewareSpec, RouterSpec, ServiceSpec, TransportOptions } from './table-change.ts';
 
 /** Traefik keeps the topmost thousand priorities for itself. */
 const MAX_USER_PRIORITY = 9_223_372_036_854_774_807n;
@@ -24,6 +25,8 @@ export interface Checks {
   readonly middleware: (spec: MiddlewareSpec) => void;
   /** Throws when no worker could connect to such a server. */
   readonly serverUrl: (url: string) => void;
+  /** Throws when no worker could connect in this way. */
+  readonly transport: (options: TransportOptions) => void;
 }
 
 /** Builds a service; `errors` is empty when it can be used. */
@@ -31,6 +34,7 @@ export function buildService(
   name: string,
   { loadBalancer }: ServiceConfiguration,
   checks: Checks,
+  transports: ServersTransports,
 ): { readonly spec: ServiceSpec | undefined; readonly errors: readonly string[] } {
   if (loadBalancer === undefined)
     return { spec: undefined, errors: [`the service "${name}" does not have any type defined`] };
@@ -41,6 +45,11 @@ export function buildService(
     } catch (error) {
       errors.push(`error parsing server URL ${url}: ${errorText(error)}`);
     }
+  const transport = transportName(name, { loadBalancer });
+  if (transport !== undefined) {
+    const reason = transports.reasonAgainst(transport);
+    if (reason !== undefined) errors.push(reason);
+  }
   if (errors.length > 0) return { spec: undefined, errors };
   const servers = loadBalancer.servers.map(({ url, weight = 1, preservePath = false }) => ({
     url,
@@ -48,9 +57,25 @@ export function buildService(
     preservePath,
   }));
   return {
-    spec: { kind: 'loadBalancer', name, servers, passHostHeader: loadBalancer.passHostHeader },
+    spec: {
+      kind: 'loadBalancer',
+      name,
+      servers,
+      passHostHeader: loadBalancer.passHostHeader,
+      ...(transport === undefined ? {} : { serversTransport: transport }),
+    },
     errors,
   };
+}
+
+/** The qualified name of a service's transport; undefined: the static configuration's. */
+export function transportName(
+  service: string,
+  configuration: ServiceConfiguration | undefined,
+): string | undefined {
+  const name = configuration?.loadBalancer?.serversTransport;
+  if (name === undefined || name === 'default@internal') return undefined;
+  return qualify(name, service.slice(service.lastIndexOf('@') + 1));
 }
 
 /** Builds a middleware; its users file is read now. */

@@ -1,6 +1,7 @@
 // A change to what one provider delivers, naming only what it touches.
 
 import type {
+  DynamicServersTransportConfiguration,
   MiddlewareConfiguration,
   RouterConfiguration,
   ServiceConfiguration,
@@ -14,6 +15,8 @@ export interface DynamicPatch {
   readonly deleteServices: readonly string[];
   readonly setMiddlewares?: ReadonlyMap<string, MiddlewareConfiguration>;
   readonly deleteMiddlewares?: readonly string[];
+  readonly setServersTransports?: ReadonlyMap<string, DynamicServersTransportConfiguration>;
+  readonly deleteServersTransports?: readonly string[];
 }
 
 /** The elements that differ between two versions of a map; compared as text, since they are plain data. */

@@ -11,13 +11,15 @@ import type {
 import { EMPTY_DYNAMIC_CONFIGURATION } from '../config/dynamic.ts';
 import type { StaticConfiguration } from '../config/static.ts';
 import type { Logger } from '../log.ts';
-import { buildMiddleware, buildRouter, buildService } from './build.ts';
+import { buildMiddleware, buildRouter, buildService, transportName } from './build.ts';
 import type { Checks } from './build.ts';
 import { differences } from './dynamic-patch.ts';
 import type { DynamicPatch } from './dynamic-patch.ts';
 import { qualify } from './elements.ts';
 import type { MiddlewareState, RouterState, ServiceState } from './elements.ts';
 import type { RouterSpec, ServiceSpec, TableChange, TlsSpec } from './table-change.ts';
+import { ServersTransports } from './servers-transports.ts';
+import type { TransportChanges } from './servers-transports.ts';
 import { readTls } from './tls-files.ts';
 import type { PemPair } from './tls-files.ts';
 
@@ -41,6 +43,7 @@ class Dirt {
   readonly routers = new Set<string>();
   readonly goneRouters = new Map<string, RouterState>();
   readonly services = new Map<string, ServiceSpec | undefined>();
+  readonly transports: TransportChanges = { set: new Map(), removed: new Set(), services: new Set() };
 }
 
 /** The merged configuration of one controller. */
@@ -53,12 +56,14 @@ export class Runtime {
   readonly #middlewares = new Map<string, MiddlewareState>();
   /** Routers that name a service or middleware that does not exist (yet). */
   readonly #wanting = new Map<string, Set<string>>();
+  readonly #transports: ServersTransports;
   #tls: TlsSpec;
   #generation = 0;
 
   constructor(options: RuntimeOptions) {
     this.static = options.static;
     this.#options = options;
+    this.#transports = new ServersTransports(options.checks.transport, options.log);
     for (const [name, spec] of options.builtInServices)
       this.#services.set(name, {
         name,
@@ -117,6 +122,11 @@ export class Runtime {
         deleteServices: services.deleted,
         setMiddlewares: middlewares.set,
         deleteMiddlewares: middlewares.deleted,
+        // All of them: the files they name may have changed.
+        setServersTransports: configuration.serversTransports ?? new Map(),
+        deleteServersTransports: [...(before.serversTransports?.keys() ?? [])].filter(
+          (name) => configuration.serversTransports?.has(name) !== true,
+        ),
       },
       tls,
     );
@@ -133,12 +143,19 @@ export class Runtime {
           routers: new Map(before.routers),
           services: new Map(before.services),
           middlewares: new Map(before.middlewares),
+          serversTransports: new Map(before.serversTransports),
         };
     this.#patched.add(provider);
     this.#providers.set(provider, own);
     amend(own.routers, patch.setRouters, patch.deleteRouters);
     amend(own.services, patch.setServices, patch.deleteServices);
     amend(own.middlewares, patch.setMiddlewares ?? new Map(), patch.deleteMiddlewares ?? []);
+    if (own.serversTransports !== undefined)
+      amend(
+        own.serversTransports,
+        patch.setServersTransports ?? new Map(),
+        patch.deleteServersTransports ?? [],
+      );
     return this.#apply(provider, patch, undefined);
   }
 
@@ -157,6 +174,7 @@ export class Runtime {
       removedRouters: [],
       services,
       removedServices: [],
+      serversTransports: this.#transports.specs(),
       tls: this.#tls,
     };
   }
@@ -166,6 +184,11 @@ export class Runtime {
     for (const [name, configuration] of patch.setMiddlewares ?? [])
       this.#setMiddleware(provider, name, configuration, dirt);
     for (const name of patch.deleteMiddlewares ?? []) this.#deleteMiddleware(qualify(name, provider), dirt);
+    for (const name of patch.deleteServersTransports ?? [])
+      this.#transports.delete(qualify(name, provider), dirt.transports);
+    for (const [name, configuration] of patch.setServersTransports ?? [])
+      this.#transports.set(qualify(name, provider), configuration, dirt.transports);
+    for (const name of dirt.transports.services) this.#rebuildService(name, dirt);
     for (const [name, configuration] of patch.setServices)
       this.#setService(provider, name, configuration, dirt);
     for (const name of patch.deleteServices) this.#deleteService(qualify(name, provider), dirt);
@@ -200,7 +223,10 @@ export class Runtime {
       if (spec === undefined) removedServices.push(name);
       else services.push(spec);
     }
+    const { set, removed: removedTransports } = dirt.transports;
     const isNothing =
+      set.size === 0 &&
+      removedTransports.size === 0 &&
       routers.length === 0 &&
       removed.size === 0 &&
       services.length === 0 &&
@@ -215,6 +241,8 @@ export class Runtime {
       removedRouters: [...removed],
       services,
       removedServices,
+      ...(set.size === 0 ? {} : { serversTransports: [...set.values()] }),
+      ...(removedTransports.size === 0 ? {} : { removedServersTransports: [...removedTransports] }),
       ...(tls === undefined ? {} : { tls }),
     };
   }
@@ -261,7 +289,12 @@ export class Runtime {
   #setService(provider: string, name: string, configuration: ServiceConfiguration, dirt: Dirt): void {
     const qualified = qualify(name, provider);
     const before = this.#services.get(qualified);
-    const { spec, errors } = buildService(qualified, configuration, this.#options.checks);
+    const { spec, errors } = buildService(qualified, configuration, this.#options.checks, this.#transports);
+    this.#transports.use(
+      qualified,
+      transportName(qualified, before?.configuration),
+      transportName(qualified, configuration),
+    );
     const usedBy = before?.usedBy ?? new Set<string>();
     this.#services.set(qualified, {
       name: qualified,
@@ -281,9 +314,17 @@ export class Runtime {
       this.#options.log.error({ service: qualified, reason: errors.join('; ') }, 'the service is disabled');
   }
 
+  /** Its transport has come, gone, or broken. */
+  #rebuildService(name: string, dirt: Dirt): void {
+    const service = this.#services.get(name);
+    if (service?.configuration !== undefined)
+      this.#setService(service.provider, name, service.configuration, dirt);
+  }
+
   #deleteService(name: string, dirt: Dirt): void {
     const service = this.#services.get(name);
     if (service === undefined) return;
+    this.#transports.use(name, transportName(name, service.configuration), undefined);
     this.#services.delete(name);
     if (service.spec !== undefined) dirt.services.set(name, undefined);
     for (const router of service.usedBy) dirt.routers.add(router);

@@ -41,11 +41,41 @@ export type ServiceSpec =
         readonly preservePath: boolean;
       }[];
       readonly passHostHeader: boolean;
+      /** Qualified name of a transport of the same table; absent: the static configuration's. */
+      readonly serversTransport?: string;
     }
   /** `api@internal`, `ping@internal`, `dashboard@internal`: answered by the controller over its private socket. */
   | { readonly kind: 'controller'; readonly name: string }
   /** `noop@internal`: 418. */
   | { readonly kind: 'noop'; readonly name: string };
+
+/** How servers are connected to, with every file read. */
+export interface TransportOptions {
+  /** The name to ask for and to verify; absent: the host of the server's URL. */
+  readonly serverName?: string;
+  readonly insecureSkipVerify: boolean;
+  /** PEM texts; empty: the system's. */
+  readonly rootCAs: readonly string[];
+  /** PEM texts, shown to servers that ask. */
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+  readonly minVersion?: TlsVersion;
+  readonly maxVersion?: TlsVersion;
+  /** Idle connections kept per server; 0 = none. */
+  readonly maxIdleConnsPerHost: number;
+  /** 0 = off, here and below. */
+  readonly dialTimeoutMs: number;
+  readonly responseHeaderTimeoutMs: number;
+  readonly idleConnTimeoutMs: number;
+}
+
+/** As `node:tls` names them. */
+export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+
+/** One usable transport of the dynamic configuration. */
+export interface ServersTransportSpec extends TransportOptions {
+  /** Qualified: `internal-ssl@file`. */
+  readonly name: string;
+}
 
 /** Certificates in PEM, already read from their files; the data plane never opens a file. */
 export interface TlsSpec {
@@ -65,6 +95,9 @@ export interface TableChange {
   readonly removedRouters: readonly string[];
   readonly services: readonly ServiceSpec[];
   readonly removedServices: readonly string[];
+  /** Before the services that name them are built. Absent: none changed (in a full change: there is none). */
+  readonly serversTransports?: readonly ServersTransportSpec[];
+  readonly removedServersTransports?: readonly string[];
   /** Present only when certificates changed. */
   readonly tls?: TlsSpec;
 }

@@ -66,7 +66,7 @@ function readPair(pair: CertificateConfiguration, sources: TlsSources): PemPair 
   }
 }
 
-/** Traefik accepts a path or the text itself. */
-function readPem(pathOrText: string): string {
+/** Traefik accepts a path or the text itself. Throws the error of the file system. */
+export function readPem(pathOrText: string): string {
   return pathOrText.includes('-----BEGIN') ? pathOrText : readFileSync(pathOrText, 'utf8');
 }

@@ -1,13 +1,17 @@
-// One Target per server URL in a worker: services that name the same server share its connections, and a service that is changed keeps
-// them.
+// One Target per server URL and transport in a worker: services that name the same server share its connections, and a service that is
+// changed keeps them.
 
-import { parseTargetUrl, Target } from './target.ts';
+import { parseTargetUrl } from './target-address.ts';
+import { Target } from './target.ts';
 import type { UpstreamContext } from './target.ts';
+import type { Transport } from './transport.ts';
 
 /** All targets of a worker. */
 export class TargetRegistry {
   readonly #targets = new Map<string, Target>();
+  readonly #numbers = new WeakMap<Transport, number>();
   readonly #context: UpstreamContext;
+  #transports = 0;
 
   constructor(context: UpstreamContext) {
     this.#context = context;
@@ -18,17 +22,26 @@ export class TargetRegistry {
   }
 
   /** The target of a server URL; throws ProxyError JTP_ERR_ROUTE_INVALID. It is kept once it has been retained. */
-  get(url: string): Target {
+  get(url: string, transport: Transport): Target {
     const address = parseTargetUrl(url);
     const { scheme, connect, path } = address;
     const place = 'path' in connect ? connect.path : `${connect.host}:${String(connect.port)}`;
-    const key = `${scheme} ${place} ${path}`;
+    const key = `${String(this.#numberOf(transport))} ${scheme} ${place} ${path}`;
     let target = this.#targets.get(key);
     if (target === undefined) {
-      target = new Target(address, this.#context, key);
+      target = new Target(address, transport, this.#context, key);
       this.#targets.set(key, target);
     }
     return target;
+  }
+
+  #numberOf(transport: Transport): number {
+    let number = this.#numbers.get(transport);
+    if (number === undefined) {
+      number = ++this.#transports;
+      this.#numbers.set(transport, number);
+    }
+    return number;
   }
 
   retain(target: Target): void {

@@ -63,9 +63,10 @@ export class UpstreamConnection implements SocketOwner, Timed {
   constructor(target: Target, socket: Socket) {
     this.target = target;
     this.socket = socket;
-    const { transport, deadlines } = target.context;
-    this.#keepAliveMs = transport.idleConnTimeoutMs;
-    this.deadline = after(deadlines.now, transport.dialTimeoutMs);
+    const { deadlines } = target.context;
+    const { idleConnTimeoutMs, dialTimeoutMs } = target.transport.options;
+    this.#keepAliveMs = idleConnTimeoutMs;
+    this.deadline = after(deadlines.now, dialTimeoutMs);
     deadlines.add(this);
     adoptOutgoingSocket(socket, this, target.address.scheme === 'https' ? 'secureConnect' : 'connect');
   }
@@ -125,8 +126,8 @@ export class UpstreamConnection implements SocketOwner, Timed {
 
   #awaitResponse(): void {
     if (this.#state !== 'head' || !this.#isRequestSent) return;
-    const { deadlines, transport } = this.target.context;
-    this.deadline = after(deadlines.now, transport.responseHeaderTimeoutMs);
+    const { context, transport } = this.target;
+    this.deadline = after(context.deadlines.now, transport.options.responseHeaderTimeoutMs);
   }
 
   pause(): void {
@@ -207,7 +208,7 @@ export class UpstreamConnection implements SocketOwner, Timed {
     const reuse = responsePersistence(head);
     this.#canReuse = reuse.keepAlive && framing !== undefined && framing.name !== 'until-close';
     if (reuse.timeoutMs !== undefined)
-      this.#keepAliveMs = Math.min(this.target.context.transport.idleConnTimeoutMs, reuse.timeoutMs);
+      this.#keepAliveMs = Math.min(this.target.transport.options.idleConnTimeoutMs, reuse.timeoutMs);
     this.#state = 'body';
     if (framing?.name === 'length') this.#remaining = framing.length;
     const { socket } = this;

@@ -9,12 +9,12 @@ import type { ForwardedPolicy } from '../exchange/forwarded.ts';
 import { RoutingHandler } from '../exchange/request-handler.ts';
 import { Deadlines } from '../http1/deadlines.ts';
 import type { Logger } from '../log.ts';
-import type { TableChange } from '../runtime/table-change.ts';
+import type { TableChange, TransportOptions } from '../runtime/table-change.ts';
 import { CertificateStore } from '../tls/certificate-store.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { TargetRegistry } from '../upstream/target-registry.ts';
 import { Target } from '../upstream/target.ts';
-import type { TransportOptions } from '../upstream/target.ts';
+import { Transport } from '../upstream/transport.ts';
 import { WorkerTable } from './table.ts';
 
 /** Limits of what a server may send in a head. */
@@ -41,14 +41,12 @@ export class DataPlane {
 
   constructor(options: DataPlaneOptions) {
     const { static: configuration, log } = options;
-    const context = {
-      deadlines: this.#deadlines,
-      limits: RESPONSE_LIMITS,
-      transport: transportOptions(configuration),
-    };
+    const context = { deadlines: this.#deadlines, limits: RESPONSE_LIMITS };
+    const transport = new Transport(transportOptions(configuration));
     this.#targets = new TargetRegistry(context);
     this.#controller = new Target(
       { scheme: 'http', connect: { path: options.apiSocket }, hostHeader: 'localhost', path: '' },
+      transport,
       context,
       'controller',
     );
@@ -57,6 +55,7 @@ export class DataPlane {
       entryPoints: configuration.entryPoints.keys(),
       targets: this.#targets,
       controller: this.#controller,
+      transport,
       log,
     });
     this.#entryPoints = [...configuration.entryPoints.values()].map(
@@ -137,6 +136,7 @@ function transportOptions({ serversTransport }: StaticConfiguration): TransportO
     rootCAs: serversTransport.rootCAs.map((pathOrPem) =>
       pathOrPem.includes('-----BEGIN') ? pathOrPem : readFileSync(pathOrPem, 'utf8'),
     ),
+    certificates: [],
     maxIdleConnsPerHost: serversTransport.maxIdleConnsPerHost,
     ...serversTransport.forwardingTimeouts,
   };

@@ -10,10 +10,17 @@ import { canonicalPath } from '../router/canonical-path.ts';
 import { RoutingTable } from '../router/routing-table.ts';
 import type { RoutingRequest } from '../router/routing-table.ts';
 import { parseRule } from '../router/rule.ts';
-import type { MiddlewareSpec, RouterSpec, ServiceSpec, TableChange } from '../runtime/table-change.ts';
+import type {
+  MiddlewareSpec,
+  RouterSpec,
+  ServersTransportSpec,
+  ServiceSpec,
+  TableChange,
+} from '../runtime/table-change.ts';
 import { LoadBalancer } from '../service/load-balancer.ts';
 import type { Target } from '../upstream/target.ts';
 import type { TargetRegistry } from '../upstream/target-registry.ts';
+import { Transport } from '../upstream/transport.ts';
 
 interface EntryPointTables {
   readonly plain: RoutingTable<Route>;
@@ -27,7 +34,10 @@ interface KnownRouter {
 }
 
 interface KnownService {
+  readonly spec: ServiceSpec;
   readonly text: string;
+  /** Undefined for services without servers. */
+  readonly transport: Transport | undefined;
   readonly service: Service;
   readonly targets: readonly Target[];
 }
@@ -43,7 +53,9 @@ export class WorkerTable {
     string,
     { readonly text: string; readonly auth: BasicAuth; users: number }
   >();
+  readonly #transports = new Map<string, { readonly text: string; readonly transport: Transport }>();
   readonly #targets: TargetRegistry;
+  readonly #defaultTransport: Transport;
   readonly #controller: Target;
   readonly #log: Logger;
 
@@ -51,10 +63,13 @@ export class WorkerTable {
     readonly entryPoints: Iterable<string>;
     readonly targets: TargetRegistry;
     readonly controller: Target;
+    /** For services that name none. */
+    readonly transport: Transport;
     readonly log: Logger;
   }) {
     this.#targets = options.targets;
     this.#controller = options.controller;
+    this.#defaultTransport = options.transport;
     this.#log = options.log;
     for (const name of options.entryPoints)
       this.#tables.set(name, { plain: new RoutingTable(), tls: new RoutingTable() });
@@ -73,7 +88,11 @@ export class WorkerTable {
 
   /** Synchronous: the next request sees all of the change. */
   apply(change: TableChange): void {
+    const isReplaced = (change.serversTransports ?? [])
+      .map((spec) => this.#setTransport(spec))
+      .includes(true);
     for (const spec of change.services) this.#setService(spec);
+    if (isReplaced) for (const { spec } of this.#services.values()) this.#setService(spec);
     for (const spec of change.routers) this.#setRouter(spec);
     const removedRouters = change.full
       ? missing(this.#routers.keys(), change.routers)
@@ -83,16 +102,30 @@ export class WorkerTable {
       ? missing(this.#services.keys(), change.services)
       : change.removedServices;
     for (const name of removedServices) this.#removeService(name);
+    const removedTransports = change.full
+      ? missing(this.#transports.keys(), change.serversTransports ?? [])
+      : (change.removedServersTransports ?? []);
+    for (const name of removedTransports) this.#transports.delete(name);
+  }
+
+  /** True when it takes the place of another one: its services get new targets, what is open under the old one ends with its exchange. */
+  #setTransport(spec: ServersTransportSpec): boolean {
+    const text = JSON.stringify(spec);
+    const known = this.#transports.get(spec.name);
+    if (known?.text === text) return false;
+    this.#transports.set(spec.name, { text, transport: new Transport(spec) });
+    return known !== undefined;
   }
 
   #setService(spec: ServiceSpec): void {
     const text = JSON.stringify(spec);
     const known = this.#services.get(spec.name);
-    if (known?.text === text) return;
+    const transport = spec.kind === 'loadBalancer' ? this.#transportOf(spec.serversTransport) : undefined;
+    if (known?.text === text && known.transport === transport) return;
     const targets: Target[] = [];
     const service = this.#buildService(spec, targets);
     for (const target of targets) this.#targets.retain(target);
-    this.#services.set(spec.name, { text, service, targets });
+    this.#services.set(spec.name, { spec, text, transport, service, targets });
     for (const route of this.#routesOfService.get(spec.name) ?? []) route.service = service;
     for (const target of known?.targets ?? []) this.#targets.release(target);
   }
@@ -104,8 +137,9 @@ export class WorkerTable {
       case 'controller':
         return { kind: 'controller', name: spec.name, target: this.#controller };
       case 'loadBalancer': {
+        const transport = this.#transportOf(spec.serversTransport);
         const servers = spec.servers.map(({ url, weight, preservePath }) => {
-          const target = this.#targets.get(url);
+          const target = this.#targets.get(url, transport);
           targets.push(target);
           return { target, weight, preservePath };
         });
@@ -116,6 +150,14 @@ export class WorkerTable {
         };
       }
     }
+  }
+
+  #transportOf(name: string | undefined): Transport {
+    if (name === undefined) return this.#defaultTransport;
+    const known = this.#transports.get(name);
+    // The controller sends a transport before the services that name it, and never a service without its transport.
+    if (known === undefined) throw new Error(`no servers transport ${name}`);
+    return known.transport;
   }
 
   #removeService(name: string): void {

@@ -1,0 +1,66 @@
+// Server URLs: what may stand in `servers.url`, and where it leads.
+
+import { ProxyError } from '../errors.ts';
+
+/** Where a target listens. */
+export interface TargetAddress {
+  readonly scheme: 'http' | 'https';
+  readonly connect: { readonly host: string; readonly port: number } | { readonly path: string };
+  /** For the Host header when the client's is not passed on. */
+  readonly hostHeader: string;
+  /** Without a slash at its end; used only with `preservePath`. */
+  readonly path: string;
+}
+
+const SCHEMES = /^(https?|unix|http\+unix):/i;
+
+/** Reads a server URL; throws ProxyError JTP_ERR_ROUTE_INVALID. Source: Traefik documentation, servers load balancer. */
+export function parseTargetUrl(url: string): TargetAddress {
+  const scheme = SCHEMES.exec(url)?.[1]?.toLowerCase();
+  if (scheme === 'unix' || scheme === 'http+unix') return parseUnixUrl(url);
+  let parsed: URL | undefined;
+  if (scheme !== undefined && URL.canParse(url)) parsed = new URL(url);
+  if (parsed === undefined || parsed.hostname === '')
+    throw new ProxyError('JTP_ERR_ROUTE_INVALID', {
+      message: `server URL "${url}": expected http://host:port, https://host:port or unix:/path`,
+    });
+  const isTls = parsed.protocol === 'https:';
+  return {
+    scheme: isTls ? 'https' : 'http',
+    connect: {
+      host: parsed.hostname.replace(/^\[|\]$/g, ''),
+      port: parsed.port === '' ? (isTls ? 443 : 80) : Number(parsed.port),
+    },
+    hostHeader: parsed.host,
+    path: parsed.pathname.replace(/\/+$/, ''),
+  };
+}
+
+/** `unix:/path`, `unix:///path`, and `http+unix://%2Fpath/prefix` as JupyterHub writes it. */
+function parseUnixUrl(url: string): TargetAddress {
+  const rest = url.slice(url.indexOf(':') + 1);
+  if (url.toLowerCase().startsWith('unix')) {
+    const path = rest.startsWith('//') ? rest.slice(2) : rest;
+    if (!path.startsWith('/'))
+      throw new ProxyError('JTP_ERR_ROUTE_INVALID', {
+        message: `server URL "${url}": the path of a Unix socket must be absolute`,
+      });
+    return { scheme: 'http', connect: { path }, hostHeader: 'localhost', path: '' };
+  }
+  const [socket = '', ...prefix] = rest.replace(/^\/\//, '').split('/');
+  let path: string;
+  try {
+    path = decodeURIComponent(socket);
+  } catch (cause) {
+    throw new ProxyError('JTP_ERR_ROUTE_INVALID', {
+      message: `server URL "${url}": the socket's path is not valid percent-encoding`,
+      cause,
+    });
+  }
+  return {
+    scheme: 'http',
+    connect: { path },
+    hostHeader: 'localhost',
+    path: prefix.length === 0 ? '' : `/${prefix.join('/')}`.replace(/\/+$/, ''),
+  };
+}

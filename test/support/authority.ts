@@ -1,0 +1,79 @@
+// A certificate authority for tests: signs certificates for servers and clients.
+
+import { randomBytes, webcrypto } from 'node:crypto';
+import 'reflect-metadata';
+import * as x509 from '@peculiar/x509';
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const DAY_MS = 86_400_000;
+
+/** PEM texts. */
+export interface IssuedPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** One authority with its own key. */
+export class Authority {
+  /** PEM. */
+  readonly cert: string;
+  readonly #name: string;
+  readonly #keys: CryptoKeyPair;
+
+  private constructor(name: string, keys: CryptoKeyPair, cert: string) {
+    this.#name = name;
+    this.#keys = keys;
+    this.cert = cert;
+  }
+
+  static async create(name = 'CN=test authority'): Promise<Authority> {
+    const keys = await generateKeys();
+    const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+      ...common(name),
+      keys,
+      extensions: [new x509.BasicConstraintsExtension(true, 1, true)],
+    });
+    return new Authority(name, keys, certificate.toString('pem'));
+  }
+
+  /** A certificate for these hosts (names or addresses), good for servers and clients. */
+  async issue(hosts: readonly string[]): Promise<IssuedPair> {
+    const keys = await generateKeys();
+    const certificate = await x509.X509CertificateGenerator.create({
+      ...common(`CN=${hosts[0] ?? 'nobody'}`),
+      subject: `CN=${hosts[0] ?? 'nobody'}`,
+      issuer: this.#name,
+      publicKey: keys.publicKey,
+      signingKey: this.#keys.privateKey,
+      extensions: [
+        new x509.SubjectAlternativeNameExtension(
+          hosts.map((host) => ({ type: /^[0-9.]+$|:/.test(host) ? 'ip' : 'dns', value: host })),
+        ),
+        new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']),
+      ],
+    });
+    const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
+    const lines = der.match(/.{1,64}/g) ?? [];
+    return {
+      cert: certificate.toString('pem'),
+      key: `-----BEGIN PRIVATE KEY-----\n${lines.join('\n')}\n-----END PRIVATE KEY-----\n`,
+    };
+  }
+}
+
+type CryptoKeyPair = webcrypto.CryptoKeyPair;
+
+function generateKeys(): Promise<CryptoKeyPair> {
+  return webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+}
+
+function common(name: string) {
+  const now = Date.now();
+  return {
+    serialNumber: `00${randomBytes(16).toString('hex')}`,
+    name,
+    notBefore: new Date(now - DAY_MS),
+    notAfter: new Date(now + DAY_MS),
+    signingAlgorithm: ALGORITHM,
+  };
+}
