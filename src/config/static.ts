@@ -5,6 +5,8 @@
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
+  /** A Unix socket instead; only the configurable-http-proxy command makes such. */
+  readonly path?: string;
 }
 
 /** Users of HTTP basic authentication, `name:hash` each (bcrypt, apr1 or {SHA}). */
@@ -31,6 +33,8 @@ export interface EntryPointConfiguration {
       readonly readTimeoutMs: number;
       readonly writeTimeoutMs: number;
       readonly idleTimeoutMs: number;
+      /** A connection with a request in flight is cut when no byte has moved for so long; only from the configurable-http-proxy command. */
+      readonly silenceTimeoutMs?: number;
     };
     readonly keepAliveMaxRequests: number;
     readonly keepAliveMaxTimeMs: number;
@@ -106,6 +110,22 @@ export interface FileProviderConfiguration {
   readonly watch: boolean;
 }
 
+/** What the configurable-http-proxy command asks of the data plane beside what Traefik knows. */
+export interface ChpConfiguration {
+  /** `--no-x-forward`: `untouched`. */
+  readonly forwarded: 'appended' | 'untouched';
+  readonly includePrefix: boolean;
+  readonly prependPath: boolean;
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
+  readonly autoRewrite: boolean;
+  readonly protocolRewrite?: string;
+  /** Absolute path of a folder with `404.html`, `503.html`, `error.html`. */
+  readonly errorPath?: string;
+  readonly errorTarget?: string;
+  /** Redirects everything on this entry point to a port of HTTPS. */
+  readonly redirect?: { readonly entryPoint: string; readonly port: number };
+}
+
 /** Everything a `traefik.toml` can say that this engine supports. */
 export interface StaticConfiguration {
   /** Absolute path of the file it came from; undefined for built-in defaults. */
@@ -123,6 +143,7 @@ export interface StaticConfiguration {
   readonly ping?: PingConfiguration;
   readonly log: LogConfiguration;
   readonly serversTransport: ServersTransportConfiguration;
+  readonly chp?: ChpConfiguration;
   /** Things said once at start: keys of a version-1 file that have no effect, a missing public entry point. */
   readonly notices: readonly string[];
 }

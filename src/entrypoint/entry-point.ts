@@ -95,12 +95,12 @@ export class EntryPoint {
 
   /** Rejects with JTP_ERR_ENTRYPOINT_LISTEN. */
   async listen(): Promise<void> {
-    const { host, port } = this.#options.configuration.address;
+    const { host, port, path } = this.#options.configuration.address;
     try {
-      await this.#listenOn(host === '' ? '::' : host, port);
+      await this.#listenOn(path === undefined ? { host: host === '' ? '::' : host, port } : { path });
     } catch (error) {
       // A machine without IPv6.
-      if (host === '' && errnoOf(error) === 'EAFNOSUPPORT') await this.#listenOn('0.0.0.0', port);
+      if (host === '' && errnoOf(error) === 'EAFNOSUPPORT') await this.#listenOn({ host: '0.0.0.0', port });
       else throw error;
     }
     this.#server.on('error', (error) => {
@@ -108,14 +108,14 @@ export class EntryPoint {
     });
   }
 
-  async #listenOn(host: string, port: number): Promise<void> {
+  async #listenOn(place: { host: string; port: number } | { path: string }): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const onError = (cause: Error): void => {
         if (errnoOf(cause) === 'EAFNOSUPPORT') reject(cause);
         else reject(this.#listenError(cause));
       };
       this.#server.once('error', onError);
-      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
+      this.#server.listen({ ...place, backlog: BACKLOG }, () => {
         this.#server.off('error', onError);
         resolve();
       });
@@ -177,8 +177,17 @@ export class EntryPoint {
   #adopt({ socket, isTls, first }: Greeted): void {
     const connection = new ClientConnection(socket, isTls, this.#clientOptions);
     this.#connections.add(connection);
+    const { silenceTimeoutMs } = this.#options.configuration.transport.respondingTimeouts;
+    if (silenceTimeoutMs !== undefined) cutWhenSilent(connection, silenceTimeoutMs);
     if (first !== undefined) connection.onData(first);
   }
+}
+
+/** Idle connections and tunnels have limits of their own. */
+function cutWhenSilent(connection: ClientConnection, silenceTimeoutMs: number): void {
+  connection.socket.setTimeout(silenceTimeoutMs, () => {
+    if (!connection.isIdle) connection.cut();
+  });
 }
 
 /** A socket that is ready for HTTP. */

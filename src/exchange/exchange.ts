@@ -8,6 +8,7 @@
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { answerFor, unauthorizedAnswer } from '../http1/answer.ts';
+import type { Answer } from '../http1/answer.ts';
 import type { Deadlines } from '../http1/deadlines.ts';
 import type { ClientSideOfExchange, Downstream } from '../http1/downstream.ts';
 import type { Framing } from '../http1/framing.ts';
@@ -17,9 +18,11 @@ import type { Request } from '../http1/request.ts';
 import { Tunnel } from '../tunnel/tunnel.ts';
 import type { ServerSideOfExchange, UpstreamConnection } from '../upstream/upstream-connection.ts';
 import type { Target } from '../upstream/target.ts';
-import { forwardedLines } from './forwarded.ts';
+import type { ErrorPages } from './error-pages.ts';
+import { forwardedLines, forwardedTreatment } from './forwarded.ts';
 import type { ForwardedPolicy } from './forwarded.ts';
 import { interimLines, reasonOf, requestHead, responseLines, upgradeOf } from './heads.ts';
+import type { Rewriting } from './rewriting.ts';
 import type { Route } from './route.ts';
 
 /** What all exchanges of one entry point share. */
@@ -29,6 +32,10 @@ export interface ExchangeContext {
   readonly forwarded: ForwardedPolicy;
   /** Keeps count of the open tunnels, so that a draining worker can end them. */
   readonly tunnels: Set<Tunnel>;
+  /** Absent: requests and answers are only routed. */
+  readonly rewriting?: Rewriting | undefined;
+  /** Absent: failures get the plain answers. */
+  readonly errorPages?: ErrorPages | undefined;
 }
 
 /** Requests with these methods may be sent twice. Source: RFC 9110 §9.2.2. */
@@ -146,6 +153,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
       this.#answer(418);
       return;
     }
+    const { forwarded, rewriting } = this.#context;
     let host = this.#request.replacesHost ? this.#request.host : undefined;
     let { target } = this.#request;
     let lines = additions;
@@ -163,16 +171,20 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
       this.#target = server.target;
       const { address } = server.target;
       if (!service.balancer.passHostHeader || this.#request.host === '') host = address.hostHeader;
-      if (server.preservePath) target = address.path + target;
+      if (rewriting !== undefined) {
+        target = rewriting.target(target, this.#route, address);
+        lines += rewriting.lines;
+        host = rewriting.host ?? host;
+      } else if (server.preservePath) target = address.path + target;
     }
-    const { forwarded } = this.#context;
     const { hopByHop } = this.#request;
     let names = dropped;
     if (hopByHop !== undefined)
       names = [...names, ...hopByHop.filter((name) => !forwarded.keptConnectionNames.has(name))];
     this.#text = requestHead(this.#request, this.#head, {
-      isTrusted: forwarded.isTrusted(this.#client.remoteAddress),
+      forwarded: forwardedTreatment(forwarded, this.#client.remoteAddress),
       without: names,
+      replaced: rewriting?.replaced,
       additions: lines + forwardedLines(this.#client, this.#request, this.#head, forwarded),
       host,
       target,
@@ -231,7 +243,12 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
       this.#upgrade(head);
       return;
     }
-    this.#client.begin(head.status, reasonOf(head), responseLines(head, this.#request), framing);
+    const { rewriting } = this.#context;
+    const address = this.#target?.address;
+    let lines = responseLines(head, this.#request);
+    if (rewriting?.concerns(head.status) === true && address !== undefined)
+      lines = rewriting.redirect(lines, this.#request, address);
+    this.#client.begin(head.status, reasonOf(head), lines, framing);
   }
 
   onResponseBody(chunk: Buffer, start: number, end: number): void {
@@ -271,7 +288,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
       });
       return;
     }
-    this.#answer(error.status ?? 502);
+    this.#answer(error.status ?? 502, error);
   }
 
   #mayRepeat(error: ProxyError, server: UpstreamConnection | undefined): boolean {
@@ -318,10 +335,39 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
     });
   }
 
+  /** Answers a request that no router takes. */
+  refuse(status: number): void {
+    this.#client.exchange = this;
+    this.#answer(status);
+  }
+
   /** Answers in the server's place. */
-  #answer(status: number): void {
+  #answer(status: number, error?: ProxyError): void {
+    this.#server = undefined;
+    const answer = this.#context.errorPages?.answer({
+      status,
+      error,
+      request: this.#request,
+      head: this.#head,
+      isTls: this.#client.isTls,
+      router: this.#route?.name,
+    });
+    if (answer instanceof Promise)
+      answer.then(
+        (page) => {
+          this.#finishWith(page);
+        },
+        (reason: unknown) => {
+          this.#context.log.error({ err: reason }, 'an error page could not be made');
+          this.#finishWith(answerFor(status));
+        },
+      );
+    else this.#finishWith(answer ?? answerFor(status));
+  }
+
+  #finishWith(answer: Answer): void {
     this.#finish(() => {
-      this.#client.answer(answerFor(status));
+      this.#client.answer(answer);
     });
   }
 

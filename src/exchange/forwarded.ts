@@ -5,6 +5,7 @@ import type { Downstream } from '../http1/downstream.ts';
 import type { MessageHead } from '../http1/head.ts';
 import { HeaderKind } from '../http1/header-kind.ts';
 import type { Request } from '../http1/request.ts';
+import type { ForwardedTreatment } from './heads.ts';
 
 const SERVER_NAME = hostname();
 
@@ -15,6 +16,15 @@ export interface ForwardedPolicy {
   /** Lower-case names that stay although Connection lists them. */
   readonly keptConnectionNames: ReadonlySet<string>;
   readonly appendsForwardedFor: boolean;
+  /** Present: not as Traefik does it. See `appendedLines`. */
+  readonly manner?: 'appended' | 'untouched';
+  /** Lower-case names that somebody else writes. */
+  readonly replaced?: ReadonlySet<string>;
+}
+
+/** What has to be left out of the head that `forwardedLines` are added to. */
+export function forwardedTreatment(policy: ForwardedPolicy, address: string): ForwardedTreatment {
+  return policy.manner ?? (policy.isTrusted(address) ? 'trusted' : 'fresh');
 }
 
 /** The header lines to add to a request; the incoming ones of the same names must have been left out. */
@@ -24,6 +34,8 @@ export function forwardedLines(
   head: MessageHead,
   policy: ForwardedPolicy,
 ): string {
+  if (policy.manner !== undefined)
+    return policy.manner === 'appended' ? appendedLines(client, request, head, policy) : '';
   if (policy.isTrusted(client.remoteAddress)) return trustedLines(client, request, head, policy);
   const { host } = request;
   if (isWebSocket(request)) return freshLines(client, host, true, policy);
@@ -70,6 +82,34 @@ function trustedLines(
     `X-Forwarded-Port: ${port}\r\nX-Forwarded-Proto: ${proto}\r\n` +
     `X-Forwarded-Server: ${SERVER_NAME}\r\nX-Real-Ip: ${realIp}\r\n`
   );
+}
+
+/**
+ * configurable-http-proxy's manner: everybody is believed, address and port are appended. Unlike there, the scheme that a proxy before us
+ * has told stays alone, since servers take the last one; a WebSocket has the scheme of its handshake; a Unix socket has no address.
+ */
+function appendedLines(
+  client: Downstream,
+  request: Request,
+  head: MessageHead,
+  policy: ForwardedPolicy,
+): string {
+  const { host } = request;
+  const proto = valueOf(head, HeaderKind.forwardedProto) ?? protoOf(client.isTls, false);
+  const addresses = valuesOf(head, HeaderKind.forwardedFor);
+  if (client.remoteAddress !== '') addresses.push(client.remoteAddress);
+  const ports = [...valuesOf(head, HeaderKind.forwardedPort), portOf(host, '', client.isTls)];
+  const forwardedHost = valueOf(head, HeaderKind.forwardedHost) ?? host;
+  return (
+    line(policy, 'X-Forwarded-For', addresses.join(',')) +
+    line(policy, 'X-Forwarded-Port', ports.join(',')) +
+    line(policy, 'X-Forwarded-Proto', proto) +
+    line(policy, 'X-Forwarded-Host', forwardedHost)
+  );
+}
+
+function line({ replaced }: ForwardedPolicy, name: string, value: string): string {
+  return value === '' || replaced?.has(name.toLowerCase()) === true ? '' : `${name}: ${value}\r\n`;
 }
 
 function protoOf(isTls: boolean, isUpgrade: boolean): string {

@@ -32,8 +32,23 @@ const FORWARDED = [
   HeaderKind.forwardedServer,
 ];
 
-const REQUEST_DROPS_TRUSTED = kindSet([...HOP_BY_HOP, ...FORWARDED]);
-const REQUEST_DROPS = kindSet([...HOP_BY_HOP, ...FORWARDED, HeaderKind.forwardedOther]);
+/** What a proxy that appends to such headers writes anew. */
+const APPENDED = [
+  HeaderKind.forwardedFor,
+  HeaderKind.forwardedProto,
+  HeaderKind.forwardedHost,
+  HeaderKind.forwardedPort,
+];
+
+/** What becomes of the headers in which a client speaks about itself, or a proxy before us about it. */
+export type ForwardedTreatment = 'fresh' | 'trusted' | 'appended' | 'untouched';
+
+const REQUEST_DROPS: Readonly<Record<ForwardedTreatment, Uint8Array>> = {
+  fresh: kindSet([...HOP_BY_HOP, ...FORWARDED, HeaderKind.forwardedOther]),
+  trusted: kindSet([...HOP_BY_HOP, ...FORWARDED]),
+  appended: kindSet([...HOP_BY_HOP, ...APPENDED]),
+  untouched: kindSet(HOP_BY_HOP),
+};
 const RESPONSE_DROPS = kindSet(HOP_BY_HOP);
 /** The length in an answer to HEAD, or in a 304, describes a body that is not there. */
 const RESPONSE_DROPS_BODILESS = kindSet(HOP_BY_HOP.filter((kind) => kind !== HeaderKind.contentLength));
@@ -42,9 +57,11 @@ const NOT_FOR_CONNECTION = kindSet([...FORWARDED, HeaderKind.forwardedOther, Hea
 
 /** What is left out beside the hop-by-hop fields. */
 export interface RequestEdits {
-  readonly isTrusted: boolean;
-  /** Lower-case names to leave out. */
+  readonly forwarded: ForwardedTreatment;
+  /** Lower-case names to leave out, but for those that Connection cannot take away. */
   readonly without: readonly string[];
+  /** Lower-case names that are written anew, whatever they are. */
+  readonly replaced?: ReadonlySet<string> | undefined;
   /** Complete lines to add. */
   readonly additions: string;
   /** Replaces the client's Host when present. */
@@ -53,13 +70,23 @@ export interface RequestEdits {
   readonly target: string;
 }
 
-function linesWithout(head: MessageHead, drops: Uint8Array, names: readonly string[]): string {
+function linesWithout(
+  head: MessageHead,
+  drops: Uint8Array,
+  names: readonly string[],
+  replaced?: ReadonlySet<string>,
+): string {
   let lines = '';
   let from = 0;
   const { count } = head;
   for (let index = 0; index < count; index++) {
     const kind = head.kind(index);
-    if (drops[kind] !== 1 && (names.length === 0 || !isNamed(head, index, kind, names))) continue;
+    if (
+      drops[kind] !== 1 &&
+      (names.length === 0 || !isNamed(head, index, kind, names)) &&
+      (replaced === undefined || !replaced.has(head.name(index).toLowerCase()))
+    )
+      continue;
     if (from < index) lines += head.lines(from, index);
     from = index + 1;
   }
@@ -73,14 +100,14 @@ function isNamed(head: MessageHead, index: number, kind: number, names: readonly
 
 /** The head sent to the server. */
 export function requestHead(request: Request, head: MessageHead, edits: RequestEdits): string {
-  let drops = edits.isTrusted ? REQUEST_DROPS_TRUSTED : REQUEST_DROPS;
+  let drops = REQUEST_DROPS[edits.forwarded];
   if (edits.host !== undefined) {
     drops = Uint8Array.from(drops);
     drops[HeaderKind.host] = 1;
   }
   const host = edits.host === undefined ? '' : `Host: ${edits.host}\r\n`;
   return (
-    `${request.method} ${edits.target} HTTP/1.1\r\n${host}${linesWithout(head, drops, edits.without)}` +
+    `${request.method} ${edits.target} HTTP/1.1\r\n${host}${linesWithout(head, drops, edits.without, edits.replaced)}` +
     `${edits.additions}${requestFramingLines(request)}\r\n`
   );
 }

@@ -12,6 +12,9 @@ import type { RouteFinder } from './route.ts';
 /** The answer to `OPTIONS *`, which asks about the proxy and not about anything behind it. Source: RFC 9110 §9.3.7. */
 const OPTIONS_ANSWER = { status: 200, body: '', headers: '' };
 
+/** No router takes the request. */
+const NOT_FOUND_ANSWER = answerFor(new ProxyError('JTP_ERR_ROUTER_NOT_FOUND').status ?? 404);
+
 /** Routes the requests of one entry point. */
 export class RoutingHandler implements RequestHandler {
   readonly #routes: RouteFinder;
@@ -35,10 +38,8 @@ export class RoutingHandler implements RequestHandler {
       remoteAddress: client.remoteAddress,
       headerValues: (name) => head.values(name),
     });
-    if (route === undefined) {
-      client.answer(answerFor(new ProxyError('JTP_ERR_ROUTER_NOT_FOUND').status ?? 404));
-      return;
-    }
-    new Exchange(client, request, head, this.#context).start(route);
+    if (route !== undefined) new Exchange(client, request, head, this.#context).start(route);
+    else if (this.#context.errorPages === undefined) client.answer(NOT_FOUND_ANSWER);
+    else new Exchange(client, request, head, this.#context).refuse(NOT_FOUND_ANSWER.status);
   }
 }

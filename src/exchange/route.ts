@@ -17,6 +17,8 @@ export interface Route {
   readonly chain: readonly BasicAuth[];
   /** Undefined while the service is not there (yet): 503. */
   service: Service | undefined;
+  /** Segments of the prefix that the router's rule asks for; only where it is cut off (see rewriting.ts). */
+  readonly prefixDepth?: number;
 }
 
 /** Answers which route takes a request. */

@@ -429,6 +429,11 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     this.onClose();
   }
 
+  /** The same, unless a tunnel has the socket. */
+  cut(): void {
+    if (this.#state !== 'passed') this.destroy();
+  }
+
   /** Hands the socket to a tunnel: the caller becomes its owner. */
   pass(reason: string, lines: string, protocol: string): Passed {
     const early = this.#unread;

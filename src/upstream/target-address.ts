@@ -10,6 +10,8 @@ export interface TargetAddress {
   readonly hostHeader: string;
   /** Without a slash at its end; used only with `preservePath`. */
   readonly path: string;
+  /** Without its question mark; used only by exchange/rewriting.ts. */
+  readonly query: string;
 }
 
 const SCHEMES = /^(https?|unix|http\+unix):/i;
@@ -33,6 +35,7 @@ export function parseTargetUrl(url: string): TargetAddress {
     },
     hostHeader: parsed.host,
     path: parsed.pathname.replace(/\/+$/, ''),
+    query: parsed.search.slice(1),
   };
 }
 
@@ -45,9 +48,10 @@ function parseUnixUrl(url: string): TargetAddress {
       throw new ProxyError('JTP_ERR_ROUTE_INVALID', {
         message: `server URL "${url}": the path of a Unix socket must be absolute`,
       });
-    return { scheme: 'http', connect: { path }, hostHeader: 'localhost', path: '' };
+    return { scheme: 'http', connect: { path }, hostHeader: 'localhost', path: '', query: '' };
   }
-  const [socket = '', ...prefix] = rest.replace(/^\/\//, '').split('/');
+  const [address = '', query = ''] = rest.replace(/^\/\//, '').split(/\?(.*)/s);
+  const [socket = '', ...prefix] = address.split('/');
   let path: string;
   try {
     path = decodeURIComponent(socket);
@@ -62,5 +66,6 @@ function parseUnixUrl(url: string): TargetAddress {
     connect: { path },
     hostHeader: 'localhost',
     path: prefix.length === 0 ? '' : `/${prefix.join('/')}`.replace(/\/+$/, ''),
+    query,
   };
 }

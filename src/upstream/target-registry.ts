@@ -24,9 +24,10 @@ export class TargetRegistry {
   /** The target of a server URL; throws ProxyError JTP_ERR_ROUTE_INVALID. It is kept once it has been retained. */
   get(url: string, transport: Transport): Target {
     const address = parseTargetUrl(url);
-    const { scheme, connect, path } = address;
+    const { scheme, connect, path, query } = address;
     const place = 'path' in connect ? connect.path : `${connect.host}:${String(connect.port)}`;
-    const key = `${String(this.#numberOf(transport))} ${scheme} ${place} ${path}`;
+    const suffix = query === '' ? '' : `?${query}`;
+    const key = `${String(this.#numberOf(transport))} ${scheme} ${place} ${path}${suffix}`;
     let target = this.#targets.get(key);
     if (target === undefined) {
       target = new Target(address, transport, this.#context, key);

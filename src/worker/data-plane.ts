@@ -3,10 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import type { EntryPointConfiguration, StaticConfiguration } from '../config/static.ts';
+import type { ChpConfiguration, EntryPointConfiguration, StaticConfiguration } from '../config/static.ts';
 import { EntryPoint } from '../entrypoint/entry-point.ts';
+import { HealthHandler, RedirectHandler } from '../exchange/chp-handlers.ts';
 import type { ForwardedPolicy } from '../exchange/forwarded.ts';
 import { RoutingHandler } from '../exchange/request-handler.ts';
+import { Rewriting } from '../exchange/rewriting.ts';
+import type { RequestHandler } from '../http1/downstream.ts';
 import { Deadlines } from '../http1/deadlines.ts';
 import type { Logger } from '../log.ts';
 import type { TableChange, TransportOptions } from '../runtime/table-change.ts';
@@ -45,7 +48,7 @@ export class DataPlane {
     const transport = new Transport(transportOptions(configuration));
     this.#targets = new TargetRegistry(context);
     this.#controller = new Target(
-      { scheme: 'http', connect: { path: options.apiSocket }, hostHeader: 'localhost', path: '' },
+      { scheme: 'http', connect: { path: options.apiSocket }, hostHeader: 'localhost', path: '', query: '' },
       transport,
       context,
       'controller',
@@ -56,8 +59,11 @@ export class DataPlane {
       targets: this.#targets,
       controller: this.#controller,
       transport,
+      cutsPrefixes: configuration.chp?.includePrefix === false,
       log,
     });
+    const { chp } = configuration;
+    const rewriting = chp === undefined ? undefined : new Rewriting(chp);
     this.#entryPoints = [...configuration.entryPoints.values()].map(
       (entryPoint) =>
         new EntryPoint({
@@ -65,12 +71,17 @@ export class DataPlane {
           certificates: this.#certificates,
           deadlines: this.#deadlines,
           log,
-          handler: new RoutingHandler(this.#table.finder(entryPoint.name, entryPoint.http.sanitizePath), {
-            log,
-            deadlines: this.#deadlines,
-            tunnels: this.#tunnels,
-            forwarded: forwardedPolicy(entryPoint),
-          }),
+          handler: chpHandler(
+            chp,
+            entryPoint.name,
+            new RoutingHandler(this.#table.finder(entryPoint.name, entryPoint.http.sanitizePath), {
+              log,
+              deadlines: this.#deadlines,
+              tunnels: this.#tunnels,
+              forwarded: forwardedPolicy(entryPoint, chp, rewriting),
+              rewriting,
+            }),
+          ),
         }),
     );
   }
@@ -130,6 +141,18 @@ export class DataPlane {
   }
 }
 
+/** What the configurable-http-proxy command answers before, or instead of, routing. */
+function chpHandler(
+  chp: ChpConfiguration | undefined,
+  entryPoint: string,
+  routing: RequestHandler,
+): RequestHandler {
+  if (chp === undefined) return routing;
+  const { redirect } = chp;
+  if (redirect?.entryPoint === entryPoint) return new RedirectHandler(redirect.port);
+  return new HealthHandler(routing);
+}
+
 function transportOptions({ serversTransport }: StaticConfiguration): TransportOptions {
   return {
     insecureSkipVerify: serversTransport.insecureSkipVerify,
@@ -143,7 +166,11 @@ function transportOptions({ serversTransport }: StaticConfiguration): TransportO
 }
 
 /** Source: Traefik documentation, forwardedHeaders: `insecure` trusts everybody, `trustedIPs` these addresses and networks. */
-function forwardedPolicy({ forwardedHeaders }: EntryPointConfiguration): ForwardedPolicy {
+function forwardedPolicy(
+  { forwardedHeaders }: EntryPointConfiguration,
+  chp: ChpConfiguration | undefined,
+  rewriting: Rewriting | undefined,
+): ForwardedPolicy {
   const { insecure, trustedIPs, connection, notAppendXForwardedFor } = forwardedHeaders;
   const networks = new BlockList();
   for (const entry of trustedIPs) {
@@ -158,5 +185,7 @@ function forwardedPolicy({ forwardedHeaders }: EntryPointConfiguration): Forward
     isTrusted: insecure ? () => true : trustedIPs.length === 0 ? () => false : isTrusted,
     keptConnectionNames: new Set(connection.map((name) => name.toLowerCase())),
     appendsForwardedFor: !notAppendXForwardedFor,
+    ...(chp === undefined ? {} : { manner: chp.forwarded }),
+    ...(rewriting?.replaced === undefined ? {} : { replaced: rewriting.replaced }),
   };
 }

@@ -10,6 +10,7 @@ import { canonicalPath } from '../router/canonical-path.ts';
 import { RoutingTable } from '../router/routing-table.ts';
 import type { RoutingRequest } from '../router/routing-table.ts';
 import { parseRule } from '../router/rule.ts';
+import type { Rule } from '../router/rule.ts';
 import type {
   MiddlewareSpec,
   RouterSpec,
@@ -57,6 +58,7 @@ export class WorkerTable {
   readonly #targets: TargetRegistry;
   readonly #defaultTransport: Transport;
   readonly #controller: Target;
+  readonly #cutsPrefixes: boolean;
   readonly #log: Logger;
 
   constructor(options: {
@@ -65,11 +67,14 @@ export class WorkerTable {
     readonly controller: Target;
     /** For services that name none. */
     readonly transport: Transport;
+    /** Routes have to know how long their prefix is. */
+    readonly cutsPrefixes?: boolean;
     readonly log: Logger;
   }) {
     this.#targets = options.targets;
     this.#controller = options.controller;
     this.#defaultTransport = options.transport;
+    this.#cutsPrefixes = options.cutsPrefixes ?? false;
     this.#log = options.log;
     for (const name of options.entryPoints)
       this.#tables.set(name, { plain: new RoutingTable(), tls: new RoutingTable() });
@@ -178,6 +183,7 @@ export class WorkerTable {
       name: spec.name,
       chain,
       service: this.#services.get(spec.service)?.service,
+      ...(this.#cutsPrefixes ? { prefixDepth: prefixDepth(rule) } : {}),
     };
     if (known !== undefined) this.#unlink(known);
     for (const name of spec.entryPoints) {
@@ -238,6 +244,19 @@ export class WorkerTable {
   /** Says which element of a change a worker could not build; the controller checks everything before, so this is a mistake of ours. */
   logFault(error: unknown): void {
     this.#log.error({ err: error, reason: errorText(error) }, 'a change of the routing table failed');
+  }
+}
+
+/** The number of segments that a path must have to match; of alternatives, the longest one's. */
+function prefixDepth(rule: Rule): number {
+  switch (rule.kind) {
+    case 'matcher':
+      return rule.name === 'PathPrefix' ? (rule.args[0] ?? '').split('/').filter(Boolean).length : 0;
+    case 'not':
+      return 0;
+    case 'and':
+    case 'or':
+      return Math.max(prefixDepth(rule.left), prefixDepth(rule.right));
   }
 }
 
