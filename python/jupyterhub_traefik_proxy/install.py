@@ -1,4 +1,4 @@
-"""``python3 -m jupyterhub_traefik_proxy.install``: what there is to install, and a real Traefik for those who want one."""
+"""``python3 -m jupyterhub_traefik_proxy.install``: a real Traefik for those who want one."""
 
 import argparse
 import subprocess

@@ -61,8 +61,7 @@ def _node():
     node = shutil.which("node")
     if node is None:
         raise ProgramError(
-            "Node.js was not found on the PATH: install Node.js "
-            f"{'.'.join(map(str, MINIMUM_NODE))} or newer."
+            f"Node.js was not found on the PATH: install Node.js {'.'.join(map(str, MINIMUM_NODE))} or newer."
         )
     answer = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30, check=False)
     version = answer.stdout.strip().lstrip("v")
@@ -133,7 +132,8 @@ def start_program(command, settings, *, timeout, env):
                 [*command, "hub", "--settings", "-", "--ready-fd", str(write_end)],
                 stdin=subprocess.PIPE,
                 pass_fds=(write_end,),
-                # Its own session: Ctrl-C in the hub's terminal is the hub's, and the program outlives a hub that keeps it.
+                # Its own session: Ctrl-C in the hub's terminal is the hub's, and the program outlives a hub that
+                # keeps it.
                 start_new_session=True,
                 env=env,
             )

@@ -1,4 +1,4 @@
-"""The base class: configuration on one side, the program's REST API on the other. Decisions are taken in the program."""
+"""The base class: traits on one side, the program's REST API on the other. Decisions are taken in the program."""
 
 import asyncio
 import hashlib
@@ -157,9 +157,7 @@ class TraefikProxy(Proxy):
     @validate("public_url", "traefik_api_url")
     def _check_url(self, proposal):
         url = urlparse(proposal.value)
-        if url.scheme not in ("http", "https") or (
-            proposal.trait.name == "traefik_api_url" and not url.hostname
-        ):
+        if url.scheme not in ("http", "https") or (proposal.trait.name == "traefik_api_url" and not url.hostname):
             raise ValueError(
                 f"{type(self).__name__}.{proposal.trait.name} must be of the form http[s]://host:port/, "
                 f"got {proposal.value}"
@@ -293,10 +291,10 @@ class TraefikProxy(Proxy):
 
     async def _launch(self):
         settings = self._settings()
+        settings["digest"] = self._digest(settings)
         settings["apiToken"] = secrets.token_hex(32)
-        settings["digest"] = self._digest(self._settings())
         if self.state_file and self.should_start:
-            settings["stateFile"] = os.path.abspath(self.state_file)
+            settings["stateFile"] = self._state_path()
         if self._program is not None:
             # Started again after it died: everything stays where the hub and others expect it.
             settings["apiToken"] = self._program.token
@@ -309,10 +307,16 @@ class TraefikProxy(Proxy):
         self.log.info("Proxy running as process %s, its REST API at %s", program.pid, program.api_url)
         return program
 
+    def _state_path(self):
+        return os.path.abspath(self.state_file)
+
+    def _read_state(self):
+        return json.loads(Path(self.state_file).read_text()) if self.state_file else None
+
     async def _adopt(self):
         """The program noted in the state file, if it runs with our settings; ended if it runs with others."""
         try:
-            state = json.loads(Path(self.state_file).read_text()) if self.state_file else None
+            state = self._read_state()
             program = Program(int(state["pid"]), state["apiUrl"], state["token"]) if state else None
         except FileNotFoundError:
             return None
@@ -394,7 +398,9 @@ class TraefikProxy(Proxy):
                 except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
                     # Nothing is lost by asking again: adding and deleting are idempotent.
                     if asyncio.get_running_loop().time() > deadline:
-                        raise RuntimeError(f"the proxy's REST API at {program.api_url} does not answer: {error}") from error
+                        raise RuntimeError(
+                            f"the proxy's REST API at {program.api_url} does not answer: {error}"
+                        ) from error
                 await asyncio.sleep(0.1)
 
     async def _request(self, program, method, path, body):
@@ -404,9 +410,7 @@ class TraefikProxy(Proxy):
                 connector=aiohttp.TCPConnector(limit=self.concurrency),
             )
         headers = {"Authorization": f"token {program.token}"}
-        async with self._session.request(
-            method, program.api_url + path, json=body, headers=headers
-        ) as response:
+        async with self._session.request(method, program.api_url + path, json=body, headers=headers) as response:
             answer = await response.json(content_type=None)
             if response.status < 300:
                 return answer

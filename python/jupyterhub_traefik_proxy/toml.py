@@ -8,9 +8,7 @@ from .fileprovider import TraefikFileProviderProxy
 class TraefikTomlProxy(TraefikFileProviderProxy):
     """JupyterHub proxy with TOML configuration files."""
 
-    toml_dynamic_config_file = Unicode(
-        config=True, help="The routes file; the same as dynamic_config_file."
-    )
+    toml_dynamic_config_file = Unicode(config=True, help="The routes file; the same as dynamic_config_file.")
 
     @observe("toml_dynamic_config_file")
     def _dynamic_name_is_old(self, change):
