@@ -13,6 +13,7 @@ import { NODE_FILE_SYSTEM } from '../hub/file-system.ts';
 import { findRoutesFile } from '../hub/find-files.ts';
 import { RouteStore } from '../hub/route-store.ts';
 import { RoutesFile } from '../hub/routes-file.ts';
+import { RoutesOnDisk } from '../hub/routes-on-disk.ts';
 import { entryPointOf, parseHubSettings } from '../hub/settings.ts';
 import type { HubSettings } from '../hub/settings.ts';
 import { setupDynamic } from '../hub/setup-dynamic.ts';
@@ -48,11 +49,12 @@ async function startEmbedded(
       tell({ type: 'silent', workerId } satisfies FromController);
     },
   });
-  const routesFile = makeRoutesFile(settings, log, {
+  const persistence = openRoutes(settings, log, {
     preservePath: true,
+    usesJournal: true,
     readForeign: parseDynamicConfiguration,
   });
-  const store = new RouteStore({ persistence: routesFile, engine: new EmbeddedEngine(engine), log });
+  const store = new RouteStore({ persistence, engine: new EmbeddedEngine(engine), log });
   await store.start();
   await engine.start();
   // A controller that takes another's place does not know the workers before it is told: until then nothing would be waited for.
@@ -102,8 +104,12 @@ async function startExternal(
     log,
   });
   const seen = await engine.examine(0);
-  const routesFile = makeRoutesFile(settings, log, { preservePath: seen?.preservePath ?? true });
-  const store = new RouteStore({ persistence: routesFile, engine, log });
+  const persistence = openRoutes(settings, log, {
+    preservePath: seen?.preservePath ?? true,
+    // The engine reads the file.
+    usesJournal: false,
+  });
+  const store = new RouteStore({ persistence, engine, log });
   await store.start();
   if (seen === undefined)
     void engine.examine(Infinity).then((later) => {
@@ -123,13 +129,17 @@ async function startExternal(
   };
 }
 
-function makeRoutesFile(
+function openRoutes(
   settings: HubSettings,
   log: Logger,
-  options: { readonly preservePath: boolean; readonly readForeign?: typeof parseDynamicConfiguration },
-): RoutesFile {
-  const { preservePath, readForeign } = options;
-  return new RoutesFile({
+  options: {
+    readonly preservePath: boolean;
+    readonly usesJournal: boolean;
+    readonly readForeign?: typeof parseDynamicConfiguration;
+  },
+): RoutesOnDisk {
+  const { preservePath, usesJournal, readForeign } = options;
+  const file = new RoutesFile({
     path: findRoutesFile(settings.dynamicConfigFile),
     elements: { entryPoint: entryPointOf(settings), preservePath },
     setup: (present) => setupDynamic(settings, present),
@@ -137,6 +147,7 @@ function makeRoutesFile(
     fs: NODE_FILE_SYSTEM,
     log,
   });
+  return new RoutesOnDisk({ file, fs: NODE_FILE_SYSTEM, log, usesJournal });
 }
 
 /** Opens the REST API, on the port that this controller's predecessor had, and says that the controller is ready. */

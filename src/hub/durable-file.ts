@@ -6,10 +6,12 @@ import { randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import type { FileState, FileSystem } from './file-system.ts';
+import type { FileState, FileSystem, WritableFile } from './file-system.ts';
 
 /** Why a file may have to be written in place: bind mounts, folders that cannot be written to, owners that cannot be given back. */
 const IN_PLACE_REASONS = new Set(['EBUSY', 'EXDEV', 'EROFS', 'EACCES', 'EPERM']);
+
+const PIECE_BYTES = 512 * 1024;
 
 const ADVICE = new Map([
   ['ENOSPC', 'the disk is full: free some space'],
@@ -64,11 +66,14 @@ export class DurableFile {
     }
   }
 
-  /** Replaces the content; resolves with the identity of the new state. Rejects with ProxyError JTP_ERR_STORE_WRITE, content unchanged. */
-  async replace(text: string): Promise<string> {
-    const data = Buffer.from(text, 'utf8');
+  /**
+   * Replaces the content, given in pieces; resolves with the identity of the new state. Rejects with ProxyError JTP_ERR_STORE_WRITE,
+   * content unchanged.
+   */
+  async replace(content: string | readonly Buffer[]): Promise<string> {
+    const data = typeof content === 'string' ? [Buffer.from(content, 'utf8')] : gathered(content);
     try {
-      const target = await this.#target();
+      const target = await this.target();
       const before = await this.#stateOf(target);
       try {
         return await this.#replaceAtomically(target, data, before);
@@ -92,7 +97,7 @@ export class DurableFile {
 
   /** Removes what writers that were killed have left behind. */
   async removeLeftovers(): Promise<void> {
-    const target = await this.#target();
+    const target = await this.target();
     const prefix = temporaryPrefix(target);
     let names: readonly string[] = [];
     try {
@@ -112,7 +117,8 @@ export class DurableFile {
     return path;
   }
 
-  async #target(): Promise<string> {
+  /** Where the file is, or will be, when links are followed. */
+  async target(): Promise<string> {
     try {
       return await this.#fs.resolve(this.path);
     } catch (error) {
@@ -131,12 +137,16 @@ export class DurableFile {
     }
   }
 
-  async #replaceAtomically(target: string, data: Buffer, before: FileState | undefined): Promise<string> {
+  async #replaceAtomically(
+    target: string,
+    data: readonly Buffer[],
+    before: FileState | undefined,
+  ): Promise<string> {
     const temporary = join(dirname(target), `${temporaryPrefix(target)}${randomBytes(6).toString('hex')}`);
     const file = await this.#fs.create(temporary);
     try {
       try {
-        await file.write(data, 0);
+        await writeAll(file, data);
         if (before !== undefined) {
           const { uid, gid } = await file.state();
           if (uid !== before.uid || gid !== before.gid) await file.setOwner(before.uid, before.gid);
@@ -156,7 +166,7 @@ export class DurableFile {
     return (await this.#fs.state(target)).identity;
   }
 
-  async #writeInPlace(target: string, data: Buffer, reason: unknown): Promise<string> {
+  async #writeInPlace(target: string, data: readonly Buffer[], reason: unknown): Promise<string> {
     const before = await this.#fs.read(target);
     let file;
     try {
@@ -170,7 +180,7 @@ export class DurableFile {
         await overwrite(file, data);
       } catch (error) {
         // The old content had room.
-        await overwrite(file, Buffer.from(before, 'utf8')).catch(() => undefined);
+        await overwrite(file, [Buffer.from(before, 'utf8')]).catch(() => undefined);
         throw error;
       }
       return (await file.state()).identity;
@@ -180,29 +190,60 @@ export class DurableFile {
   }
 
   #failure(code: 'JTP_ERR_STORE_READ' | 'JTP_ERR_STORE_WRITE', what: string, cause: unknown): ProxyError {
-    const advice = ADVICE.get(errnoOf(cause));
-    const reason = errorText(cause).replace(/, [a-z]+(?: '.*)?$/s, '');
-    return new ProxyError(code, {
-      message: `${this.path} cannot be ${what}: ${reason}${advice === undefined ? '' : ` (${advice})`}`,
-      cause,
-    });
+    return storeFailure(code, `${this.path} cannot be ${what}`, cause);
   }
 }
 
+/** What went wrong with a file of the store, and what to do about it. */
+export function storeFailure(
+  code: 'JTP_ERR_STORE_READ' | 'JTP_ERR_STORE_WRITE',
+  what: string,
+  cause: unknown,
+): ProxyError {
+  const advice = ADVICE.get(errnoOf(cause));
+  const reason = errorText(cause).replace(/, [a-z]+(?: '.*)?$/s, '');
+  return new ProxyError(code, {
+    message: `${what}: ${reason}${advice === undefined ? '' : ` (${advice})`}`,
+    cause,
+  });
+}
+
 /** Not an ending that Traefik's directory provider would read. */
-function temporaryPrefix(target: string): string {
+export function temporaryPrefix(target: string): string {
   return `.${basename(target)}.tmp-`;
 }
 
+/** Pieces of a size that is worth a system call; few of them at a time are copied. */
+function gathered(pieces: readonly Buffer[]): readonly Buffer[] {
+  const large: Buffer[] = [];
+  let small: Buffer[] = [];
+  let length = 0;
+  for (const piece of pieces) {
+    small.push(piece);
+    length += piece.length;
+    if (length < PIECE_BYTES) continue;
+    large.push(Buffer.concat(small, length));
+    small = [];
+    length = 0;
+  }
+  if (length > 0) large.push(Buffer.concat(small, length));
+  return large;
+}
+
+/** Resolves with how much there is now. */
+async function writeAll(file: Pick<WritableFile, 'write'>, data: readonly Buffer[]): Promise<number> {
+  let position = 0;
+  for (const piece of data) {
+    await file.write(piece, position);
+    position += piece.length;
+  }
+  return position;
+}
+
 async function overwrite(
-  file: {
-    readonly write: (data: Buffer, position: number) => Promise<void>;
-    readonly truncate: (length: number) => Promise<void>;
-    readonly sync: () => Promise<void>;
-  },
-  data: Buffer,
+  file: Pick<WritableFile, 'write' | 'truncate' | 'sync'>,
+  data: readonly Buffer[],
 ): Promise<void> {
-  await file.write(data, 0);
-  await file.truncate(data.length);
+  await file.truncate(await writeAll(file, data));
   await file.sync();
 }

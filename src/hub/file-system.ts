@@ -1,6 +1,6 @@
 // The few file operations that the routes file needs, so that a test can let each of them fail, or be the last one before a crash.
 
-import { constants } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import fs from 'node:fs/promises';
 
 /** What tells one state of a file from another without reading it. */
@@ -11,6 +11,12 @@ export interface FileState {
   readonly gid: number;
 }
 
+/** What is looked at after every append: 0 links is a file that nobody can find any more. */
+export interface FileVitals {
+  readonly size: number;
+  readonly links: number;
+}
+
 /** A file opened for writing. */
 export interface WritableFile {
   readonly write: (data: Buffer, position: number) => Promise<void>;
@@ -19,6 +25,8 @@ export interface WritableFile {
   readonly setOwner: (uid: number, gid: number) => Promise<void>;
   readonly sync: () => Promise<void>;
   readonly state: () => Promise<FileState>;
+  /** Of a file that has just been written to: known to the system without asking the disk, so not worth a thread. */
+  readonly vitals: () => FileVitals;
   readonly close: () => Promise<void>;
 }
 
@@ -33,6 +41,8 @@ export interface FileSystem {
   readonly create: (path: string) => Promise<WritableFile>;
   /** An existing file, its content untouched. */
   readonly open: (path: string) => Promise<WritableFile>;
+  /** The same, or a new one with mode 0600; each write is on disk when it returns. */
+  readonly openLog: (path: string) => Promise<WritableFile>;
   readonly rename: (from: string, to: string) => Promise<void>;
   readonly remove: (path: string) => Promise<void>;
   readonly syncFolder: (folder: string) => Promise<void>;
@@ -71,6 +81,10 @@ async function openFile(path: string, flags: number): Promise<WritableFile> {
     setOwner: (uid, gid) => handle.chown(uid, gid),
     sync: () => handle.sync(),
     state: async () => stateOf(await handle.stat({ bigint: true })),
+    vitals() {
+      const { size, nlink } = fstatSync(handle.fd);
+      return { size, links: nlink };
+    },
     close: () => handle.close(),
   };
 }
@@ -83,6 +97,8 @@ export const NODE_FILE_SYSTEM: FileSystem = {
   list: (folder) => fs.readdir(folder),
   create: (path) => openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL),
   open: (path) => openFile(path, constants.O_WRONLY),
+  // One call instead of a write and an fdatasync: half the time goes into waking threads.
+  openLog: (path) => openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_DSYNC),
   rename: (from, to) => fs.rename(from, to),
   remove: (path) => fs.unlink(path),
   async syncFolder(folder) {

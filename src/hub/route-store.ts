@@ -3,7 +3,7 @@
 //   change ──► queue ──► one durable write for all that wait ──► memory ──► engine ──► confirmed ──► answered
 //                 └──────── the write fails: every change of that write is refused, memory has not moved
 //
-// One loop does all file work, so nothing overlaps. Changes that arrive while it writes share the next write.
+// One loop commits, so nothing overlaps. Changes that arrive while it does share the next commit.
 
 import type { DynamicConfiguration, RouterConfiguration, ServiceConfiguration } from '../config/dynamic.ts';
 import { errorText } from '../errors.ts';
@@ -13,27 +13,25 @@ import type { RouteEngine } from './engine.ts';
 import type { ElementOptions, HubRoute, RouteChange } from './route.ts';
 import { normalizeRoute } from './route.ts';
 import { normalizeRoutespec, routeName } from './routespec.ts';
-import type { Inspection, LoadedRoutes, TableChange } from './routes-file.ts';
+import type { TableChange } from './routes-file.ts';
 import type { WrittenRoute } from './routes-document.ts';
 import { isSame } from './values.ts';
 
-/** A file that may be in the making is looked at again after this time. */
-const SETTLE_MS = 150;
-/** After a write has failed, the next attempt without a new change: first after, then twice as long, at most. */
-const RETRY_MS = 1000;
-const MAX_RETRY_MS = 30_000;
-
-/** Where routes outlive the process: today the file itself (routes-file.ts). Calls never overlap. */
+/** Where routes outlive the process: routes-on-disk.ts. Commits never overlap. */
 export interface RoutePersistence {
-  readonly load: () => Promise<LoadedRoutes>;
+  /** Rejects when there is nothing to begin with and nothing can be made. */
+  readonly load: () => Promise<void>;
+  /** Resolves when the change is durable; rejects with ProxyError JTP_ERR_STORE_WRITE, and then it has not happened. */
   readonly commit: (change: TableChange) => Promise<void>;
-  readonly inspect: (isUrgent: boolean) => Promise<Inspection>;
-  readonly watch: (onChange: () => void) => Promise<void>;
-  readonly unwatch: () => void;
+  /** Looks now at what others have done and heals it; rejects like `commit`. */
+  readonly settle: () => Promise<void>;
+  /** Looks by itself from now on; calls back when what is configured beside the routes has changed. */
+  readonly watch: (onForeignChange: () => void) => Promise<void>;
+  readonly close: () => Promise<void>;
   /** Routes become routers in another way from now on; false when no router changes by that. */
   readonly reconfigure: (elements: ElementOptions) => boolean;
   /** All routes with their routers and services. */
-  readonly written: readonly WrittenRoute[];
+  readonly written: Iterable<WrittenRoute>;
   readonly write: (route: HubRoute) => WrittenRoute;
   /** What is configured beside the routes. */
   readonly foreign: DynamicConfiguration;
@@ -60,13 +58,11 @@ export class RouteStore {
   readonly #routes = new Map<string, HubRoute>();
   #queue: Request[] = [];
   #work: Promise<void> | undefined;
-  #mustInspect = false;
+  /** The last change that the engine was given. */
+  #applied: Promise<void> = Promise.resolve();
   #newElements: ElementOptions | undefined;
-  /** The file does not say what memory says. */
-  #isDirty = false;
-  #failures = 0;
-  #settleTimer: NodeJS.Timeout | undefined;
-  #retryTimer: NodeJS.Timeout | undefined;
+  /** The last commit failed. */
+  #isRefusing = false;
   #isStarted = false;
   #isStopped = false;
 
@@ -78,20 +74,12 @@ export class RouteStore {
 
   /** Loads what is on disk and gives it to the engine; rejects when there is no file and none can be made. */
   async start(): Promise<void> {
-    const { routes, needsWrite, exists } = await this.#persistence.load();
-    for (const route of routes) this.#routes.set(route.routespec, route);
-    if (needsWrite)
-      try {
-        await this.#persistence.commit(new Map());
-      } catch (error) {
-        if (!exists) throw error;
-        this.#onWriteFailed(error);
-      }
+    await this.#persistence.load();
+    for (const { route } of this.#persistence.written) this.#routes.set(route.routespec, route);
     await this.#engine.replace(this.#configuration());
     this.#isStarted = true;
     await this.#persistence.watch(() => {
-      this.#mustInspect = true;
-      this.#kick();
+      this.#handOver(this.#engine.replace(this.#configuration()));
     });
   }
 
@@ -117,25 +105,22 @@ export class RouteStore {
   /** Routes become routers in another way from now on: the engine turned out to be another one than was thought. */
   reconfigure(elements: ElementOptions): void {
     this.#newElements = elements;
-    this.#mustInspect = true;
     this.#kick();
   }
 
-  /** Looks at the file now, whether or not somebody has said that it changed. */
+  /** Looks at the file now, whether or not somebody has said that it changed; rejects when it cannot be brought in order. */
   async reload(): Promise<void> {
-    await this.change({ add: [], remove: [] });
+    await this.#persistence.settle();
   }
 
   /** Finishes what has been begun; a file that somebody has just damaged is healed first. */
   async stop(): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
+    while (this.#work !== undefined) await this.#work;
     // What stands in the way has been logged.
-    if (this.#isStarted) await this.reload().catch(() => undefined);
-    this.#persistence.unwatch();
-    clearTimeout(this.#settleTimer);
-    clearTimeout(this.#retryTimer);
-    await this.#work;
+    if (this.#isStarted) await this.#persistence.settle().catch(() => undefined);
+    await this.#persistence.close();
     await this.#engine.close();
   }
 
@@ -144,21 +129,19 @@ export class RouteStore {
     this.#work = this.#run().finally(() => {
       this.#work = undefined;
       // Something may have arrived after the last look.
-      if (this.#queue.length > 0) this.#kick();
+      if (this.#queue.length > 0 || this.#newElements !== undefined) this.#kick();
     });
   }
 
   async #run(): Promise<void> {
-    while (this.#queue.length > 0 || this.#mustInspect) {
+    while (this.#queue.length > 0 || this.#newElements !== undefined) {
+      this.#reconfigure();
       const requests = this.#queue;
       this.#queue = [];
-      this.#mustInspect = false;
       try {
-        this.#reconfigure();
-        await this.#inspect(requests.length > 0);
         await this.#commit(requests);
       } catch (error) {
-        this.#onWriteFailed(error);
+        this.#onRefused(error);
         for (const { reject } of requests) reject(error);
       }
     }
@@ -168,39 +151,26 @@ export class RouteStore {
     const elements = this.#newElements;
     this.#newElements = undefined;
     if (elements === undefined || !this.#persistence.reconfigure(elements)) return;
-    this.#isDirty = true;
     this.#handOver(this.#engine.replace(this.#configuration()));
   }
 
-  async #inspect(isUrgent: boolean): Promise<void> {
-    const inspection = await this.#persistence.inspect(isUrgent);
-    if (inspection.kind === 'unsettled' && !this.#isStopped) {
-      clearTimeout(this.#settleTimer);
-      this.#settleTimer = setTimeout(() => {
-        this.#mustInspect = true;
-        this.#kick();
-      }, SETTLE_MS);
-    }
-    if (inspection.kind !== 'changed') return;
-    if (inspection.needsWrite) this.#isDirty = true;
-    if (inspection.foreignChanged) this.#handOver(this.#engine.replace(this.#configuration()));
-  }
-
   async #commit(requests: readonly Request[]): Promise<void> {
-    const wanted = new Map<string, HubRoute | undefined>();
-    for (const { change } of requests) for (const [routespec, route] of change) wanted.set(routespec, route);
-    const effective = new Map(
-      [...wanted].filter(([routespec, route]) => !isSame(this.#routes.get(routespec), route)),
-    );
-    if (effective.size > 0 || this.#isDirty) await this.#persistence.commit(effective);
-    if (this.#failures > 0) this.#log.info('the routes file can be written again');
-    this.#isDirty = false;
-    this.#failures = 0;
+    const effective = new Map<string, HubRoute | undefined>();
+    for (const { change } of requests)
+      for (const [routespec, route] of change)
+        if (isSame(this.#routes.get(routespec), route)) effective.delete(routespec);
+        else effective.set(routespec, route);
+    if (effective.size > 0) {
+      await this.#persistence.commit(effective);
+      if (this.#isRefusing) this.#log.info('changes of routes can be kept again');
+      this.#isRefusing = false;
+    }
     for (const [routespec, route] of effective)
       if (route === undefined) this.#routes.delete(routespec);
       else this.#routes.set(routespec, route);
-    const applied = effective.size === 0 ? Promise.resolve() : this.#engine.apply(this.#patch(effective));
-    for (const request of requests) this.#handOver(this.#answer(request, applied));
+    // A change that changes nothing may be the repetition of one that is not live yet.
+    if (effective.size > 0) this.#applied = this.#engine.apply(this.#patch(effective));
+    for (const request of requests) this.#handOver(this.#answer(request, this.#applied));
   }
 
   async #answer({ change, resolve, reject }: Request, applied: Promise<void>): Promise<void> {
@@ -220,22 +190,13 @@ export class RouteStore {
     });
   }
 
-  #onWriteFailed(error: unknown): void {
-    this.#isDirty = true;
-    this.#failures++;
-    if (this.#failures === 1)
+  #onRefused(error: unknown): void {
+    if (!this.#isRefusing)
       this.#log.error(
         { reason: errorText(error) },
         'a change of routes is refused because it cannot be kept; the routes stay as they are',
       );
-    if (this.#isStopped) return;
-    clearTimeout(this.#retryTimer);
-    const delay = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** Math.min(this.#failures - 1, 10));
-    this.#retryTimer = setTimeout(() => {
-      this.#mustInspect = true;
-      this.#kick();
-    }, delay);
-    this.#retryTimer.unref();
+    this.#isRefusing = true;
   }
 
   #patch(effective: TableChange): DynamicPatch {

@@ -23,19 +23,40 @@ import {
 } from './values.ts';
 import type { Tree } from './values.ts';
 
-const HEADER = `# Routes of JupyterHub, written by jupyterhub-traefik-proxy. Routers, services and middlewares of your own in this
-# file are kept; comments are not. Changes to the routes below [jupyterhub.routes] are undone.
+const GENERATION = /^# Generation ([0-9]{1,15})\. /m;
+
+function headerOf(generation: number): string {
+  return `# Routes of JupyterHub, written by jupyterhub-traefik-proxy.
+# Generation ${String(generation)}. Routers, services and middlewares of your own in this file are kept; comments are not. Changes to the routes
+# below [jupyterhub.routes] are undone.
 `;
+}
+
+/** The generation that a file says it is; 0 when it says nothing. */
+export function generationOf(text: string): number {
+  return Number(GENERATION.exec(text.slice(0, 1000))?.[1] ?? 0);
+}
 
 /** The two forms of the file, by its ending. */
 export type Format = 'toml' | 'yaml';
 
-/** A route with the text it has in the file. */
+/** A route with the router and the service that the file has for it. */
 export interface WrittenRoute {
   readonly route: HubRoute;
   readonly elements: RouteElements;
-  /** TOML: one block. YAML: one entry for each of the three mappings. */
-  readonly text: { readonly router: string; readonly service: string; readonly entry: string };
+}
+
+/** Some routes as text. TOML: all of it in `routers`. YAML: their entries in each of the three mappings. */
+export interface RoutesText {
+  readonly routers: Buffer;
+  readonly services: Buffer;
+  readonly entries: Buffer;
+}
+
+interface RouteText {
+  readonly router: string;
+  readonly service: string;
+  readonly entry: string;
 }
 
 /** A file taken apart. */
@@ -62,17 +83,30 @@ export function formatOf(file: string): Format {
   }
 }
 
-/** Makes the text of a route. */
-export function writeRoute(route: HubRoute, format: Format, options: ElementOptions): WrittenRoute {
-  const elements = routeElements(route, options);
-  return {
-    route,
-    elements,
-    text: format === 'toml' ? tomlRoute(route, elements) : yamlRoute(route, elements),
-  };
+/** Makes the router and the service of a route. */
+export function writeRoute(route: HubRoute, options: ElementOptions): WrittenRoute {
+  return { route, elements: routeElements(route, options) };
 }
 
-function tomlRoute(route: HubRoute, elements: RouteElements): WrittenRoute['text'] {
+/** Makes the text of some routes, in the order given. */
+export function renderRoutes(format: Format, routes: readonly WrittenRoute[]): RoutesText {
+  let routers = '';
+  let services = '';
+  let entries = '';
+  for (const { route, elements } of routes)
+    if (format === 'toml') {
+      const { router, service, entry } = tomlRoute(route, elements);
+      routers += router + service + entry;
+    } else {
+      const { router, service, entry } = yamlRoute(route, elements);
+      routers += router;
+      services += service;
+      entries += entry;
+    }
+  return { routers: Buffer.from(routers), services: Buffer.from(services), entries: Buffer.from(entries) };
+}
+
+function tomlRoute(route: HubRoute, elements: RouteElements): RouteText {
   const { routerName, serviceName, router, service } = elements;
   const data = fitsToml(route.data)
     ? `data = ${tomlInline(route.data)}`
@@ -101,7 +135,7 @@ ${data}
 }
 
 /** JSON is YAML, so values are written as JSON. */
-function yamlRoute(route: HubRoute, elements: RouteElements): WrittenRoute['text'] {
+function yamlRoute(route: HubRoute, elements: RouteElements): RouteText {
   const { routerName, serviceName, router, service } = elements;
   const priority = router.priority === undefined ? '' : `\n      priority: ${String(router.priority)}`;
   return {
@@ -145,7 +179,7 @@ function yamlInline(value: Json): string {
 
 /** What is foreign in the file, as text that routes are added to. */
 export interface ForeignText {
-  /** Before everything. */
+  /** Below the header, before everything else. */
   readonly top: string;
   /** YAML only: what stands beside the routes in their mappings. */
   readonly http: string;
@@ -160,7 +194,7 @@ export function writeForeign(format: Format, tree: Tree): ForeignText {
   const foreign = prune(tree);
   if (format === 'toml') {
     const own = stringifyToml(foreign, { numbersAsFloat: true }).trim();
-    const top = own === '' ? HEADER : `${HEADER}\n${own}\n`;
+    const top = own === '' ? '' : `\n${own}\n`;
     return { top, http: '', routers: '', services: '', hub: '', entries: '' };
   }
   const http = subtree(foreign, 'http');
@@ -168,7 +202,7 @@ export function writeForeign(format: Format, tree: Tree): ForeignText {
   const without = (tree: Tree, names: readonly string[]): Tree =>
     newTree(Object.entries(tree).filter(([key]) => !names.includes(key)));
   return {
-    top: HEADER + yamlBlock(without(foreign, ['http', 'jupyterhub']), ''),
+    top: yamlBlock(without(foreign, ['http', 'jupyterhub']), ''),
     http: yamlBlock(without(http, ['routers', 'services']), '  '),
     routers: yamlBlock(subtree(http, 'routers'), '    '),
     services: yamlBlock(subtree(http, 'services'), '    '),
@@ -177,27 +211,41 @@ export function writeForeign(format: Format, tree: Tree): ForeignText {
   };
 }
 
-/** The whole file: what is foreign, then the routes in the order given. */
+/** The whole file in pieces: what is foreign, then the routes in the order given. */
 export function renderDocument(
   format: Format,
   foreign: ForeignText,
-  routes: readonly WrittenRoute[],
-): string {
-  if (format === 'toml') {
-    const texts = [foreign.top];
-    for (const { text } of routes) texts.push(text.router, text.service, text.entry);
-    return texts.join('');
-  }
-  const routers = foreign.routers + routes.map(({ text }) => text.router).join('');
-  const services = foreign.services + routes.map(({ text }) => text.service).join('');
-  const entries = foreign.entries + routes.map(({ text }) => text.entry).join('');
-  const http = foreign.http + section('  routers:\n', routers) + section('  services:\n', services);
-  const hub = foreign.hub + section('  routes:\n', entries);
-  return foreign.top + section('http:\n', http) + section('jupyterhub:\n', hub);
+  routes: readonly RoutesText[],
+  generation: number,
+): readonly Buffer[] {
+  const top = Buffer.from(headerOf(generation) + foreign.top);
+  if (format === 'toml') return [top, ...routes.map(({ routers }) => routers)];
+  const routers = section('  routers:\n', foreign.routers, routes, 'routers');
+  const services = section('  services:\n', foreign.services, routes, 'services');
+  const entries = section('  routes:\n', foreign.entries, routes, 'entries');
+  return [
+    top,
+    ...mapping('http:\n', foreign.http, [...routers, ...services]),
+    ...mapping('jupyterhub:\n', foreign.hub, entries),
+  ];
 }
 
-function section(heading: string, text: string): string {
-  return text === '' ? '' : heading + text;
+function section(
+  heading: string,
+  foreign: string,
+  routes: readonly RoutesText[],
+  key: keyof RoutesText,
+): readonly Buffer[] {
+  return mapping(
+    heading,
+    foreign,
+    routes.map((text) => text[key]),
+  );
+}
+
+function mapping(heading: string, foreign: string, pieces: readonly Buffer[]): readonly Buffer[] {
+  const isEmpty = foreign === '' && pieces.every(({ length }) => length === 0);
+  return isEmpty ? [] : [Buffer.from(heading + foreign), ...pieces];
 }
 
 function yamlBlock(tree: Tree, indentation: string): string {
@@ -209,7 +257,7 @@ function yamlBlock(tree: Tree, indentation: string): string {
 }
 
 /** The foreign part without elements that have the name of one of ours: those would make the file invalid, and ours stand. */
-export function withoutOurs(foreign: Tree, routes: readonly WrittenRoute[]): Tree {
+export function withoutOurs(foreign: Tree, routes: Iterable<WrittenRoute>): Tree {
   const http = subtree(foreign, 'http');
   const hub = subtree(foreign, 'jupyterhub');
   const [foreignRouters, foreignServices, foreignEntries] = [
@@ -217,12 +265,16 @@ export function withoutOurs(foreign: Tree, routes: readonly WrittenRoute[]): Tre
     subtree(http, 'services'),
     subtree(hub, 'routes'),
   ];
-  const clashes = routes.filter(
-    ({ elements }) =>
-      Object.hasOwn(foreignRouters, elements.routerName) ||
-      Object.hasOwn(foreignServices, elements.serviceName) ||
-      Object.hasOwn(foreignEntries, elements.routerName),
-  );
+  const clashes: WrittenRoute[] = [];
+  for (const written of routes) {
+    const { routerName, serviceName } = written.elements;
+    if (
+      Object.hasOwn(foreignRouters, routerName) ||
+      Object.hasOwn(foreignServices, serviceName) ||
+      Object.hasOwn(foreignEntries, routerName)
+    )
+      clashes.push(written);
+  }
   if (clashes.length === 0) return foreign;
   const routers = newTree(Object.entries(foreignRouters));
   const services = newTree(Object.entries(foreignServices));

@@ -1,5 +1,6 @@
-// The routes file as the store's memory on disk: loads it, makes changes durable, and notices what somebody else does to it. The hub's
-// routes in memory are right, whatever the file says; everything else in the file belongs to whoever wrote it.
+// The routes file: reads it, writes it, and notices what somebody else does to it. The hub's routes in memory are right, whatever the file
+// says; everything else in the file belongs to whoever wrote it. When it is written, and what else remembers routes, is decided in
+// routes-on-disk.ts.
 
 import { watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
@@ -12,16 +13,20 @@ import type { Logger } from '../log.ts';
 import { DurableFile } from './durable-file.ts';
 import type { FileSystem } from './file-system.ts';
 import type { ElementOptions, HubRoute } from './route.ts';
+import type { RecoveredJournal } from './journal.ts';
+import { RouteList } from './route-list.ts';
 import {
   formatOf,
+  generationOf,
   parseDocument,
   prune,
   renderDocument,
+  renderRoutes,
   withoutOurs,
   writeForeign,
   writeRoute,
 } from './routes-document.ts';
-import type { ForeignText, Format, ParsedDocument, WrittenRoute } from './routes-document.ts';
+import type { ForeignText, Format, ParsedDocument, RoutesText, WrittenRoute } from './routes-document.ts';
 import { deepMerge, isSame, newTree } from './values.ts';
 import type { Tree } from './values.ts';
 
@@ -29,6 +34,8 @@ import type { Tree } from './values.ts';
 const POLL_MS = 2000;
 /** Several events of one change are taken as one. */
 const GATHER_MS = 30;
+/** So many routes are made into text before others get their turn. */
+const ROUTES_PER_TURN = 256;
 
 /** What a routes file is made of. */
 export interface RoutesFileOptions {
@@ -45,7 +52,7 @@ export interface RoutesFileOptions {
 
 /** The file at start. */
 export interface LoadedRoutes {
-  readonly routes: readonly HubRoute[];
+  readonly generation: number;
   /** The file does not say what it should; `exists` tells whether there is one. */
   readonly needsWrite: boolean;
   readonly exists: boolean;
@@ -66,14 +73,14 @@ export class RoutesFile {
   readonly #file: DurableFile;
   readonly #format: Format;
   #elements: ElementOptions;
-  #routes: readonly WrittenRoute[] = [];
+  #routes = new RouteList<RoutesText>();
   #setup: Tree = newTree();
   #foreign: Tree = newTree();
   #foreignText: ForeignText;
   #foreignConfiguration: DynamicConfiguration = EMPTY_DYNAMIC_CONFIGURATION;
   /** The state of the file that is known to be right. */
   #identity: string | undefined;
-  #text: string | undefined;
+  #content: readonly Buffer[] | undefined;
   /** A state that looked wrong once. */
   #suspect: string | undefined;
   #watcher: FSWatcher | undefined;
@@ -96,64 +103,151 @@ export class RoutesFile {
     return this.#foreignConfiguration;
   }
 
+  /** Of the state of the file that is known to be right. */
+  get identity(): string | undefined {
+    return this.#identity;
+  }
+
+  /** What is not routes, as a file of its own. */
+  get foreignDocument(): string {
+    return this.#textOf(this.#foreign);
+  }
+
+  /** How routes become routers, in one word. */
+  get layout(): string {
+    return JSON.stringify(this.#elements);
+  }
+
+  /** Where the file is, or will be, when links are followed. */
+  target(): Promise<string> {
+    return this.#file.target();
+  }
+
   /** A route as the file has it. */
   write(route: HubRoute): WrittenRoute {
-    return writeRoute(route, this.#format, this.#elements);
+    return writeRoute(route, this.#elements);
   }
 
   /** Routes become routers in another way from now on; false when no router changes by that. */
   reconfigure(elements: ElementOptions): boolean {
     this.#elements = elements;
     const before = this.#routes;
-    this.#routes = before.map(({ route }) => this.write(route));
-    return this.#routes.some((written, index) => !isSame(written.elements, before[index]?.elements));
+    const after = [...before].map(({ route }) => this.write(route));
+    this.#routes = new RouteList(after);
+    return after.some(({ route, elements }) => !isSame(elements, before.get(route.routespec)?.elements));
   }
 
-  /** All routes as the file has them. */
-  get written(): readonly WrittenRoute[] {
+  /** All routes as the file has them, in their order. */
+  get routes(): RouteList<RoutesText> {
     return this.#routes;
   }
 
-  /** Reads the file. One that cannot be used is kept beside; rejects when it cannot be read, or the settings' own part is wrong. */
-  async load(): Promise<LoadedRoutes> {
+  /**
+   * Reads the file, or believes the journal when the file is as we left it. One that cannot be used is kept beside; rejects when it cannot
+   * be read, or the settings' own part is wrong.
+   */
+  async load(journal?: RecoveredJournal): Promise<LoadedRoutes> {
     await this.#file.removeLeftovers().catch(() => undefined);
-    const content = await this.#file.read();
+    const identity = await this.#file.identity();
+    const isOurs = journal?.file !== undefined && journal.file.identity === identity;
+    const content = isOurs || identity === undefined ? undefined : await this.#file.read();
     const text = content?.text ?? '';
-    const parsed = this.#parse(text);
-    this.#setup = await this.#options.setup(parsed instanceof ConfigError ? newTree() : parsed.foreign);
+    const remembered = journal === undefined ? undefined : this.#parseForeign(journal.foreign);
+    const isLost = journal !== undefined && (isOurs || text.trim() === '');
+    const parsed = isLost
+      ? { routes: [], damaged: new Set<string>(), foreign: remembered ?? newTree(), complaints: [] }
+      : this.#parse(text);
+    const present = parsed instanceof ConfigError ? (remembered ?? newTree()) : parsed.foreign;
+    this.#setup = await this.#options.setup(present);
     this.#takeSetup();
     if (parsed instanceof ConfigError) {
       await this.#keepBroken(text, parsed);
-      return { routes: [], needsWrite: true, exists: true };
+      this.#takeForeign(present);
+      this.#takeRoutes(journal?.routes.values() ?? []);
+      return { generation: journal?.generation ?? 0, needsWrite: true, exists: true };
     }
-    this.#identity = content?.identity;
-    this.#text = text;
-    const mistake = this.#takeForeign(parsed.foreign);
+    this.#identity = identity;
+    this.#content = content === undefined ? undefined : [Buffer.from(text)];
+    const mistake = this.#takeForeign(present);
     if (mistake !== undefined) await this.#keepBroken(text, mistake);
-    this.#routes = sorted(parsed.routes.map((route) => this.write(route)));
-    this.#dropClashes();
     for (const complaint of parsed.complaints)
       this.#options.log.warn({ file: this.path }, `not a route, left alone: ${complaint}`);
+    const fileGeneration = isOurs ? journal.file.generation : generationOf(text);
+    const isBehind = journal !== undefined && fileGeneration <= journal.generation;
+    this.#takeRoutes(isBehind ? journal.routes.values() : parsed.routes);
+    const damage = isOurs || !isBehind ? parsed.damaged.size : this.#damage(parsed);
+    if (isBehind && !isOurs)
+      this.#sayWhatWasDone(identity, text, fileGeneration === journal.generation ? damage : 0);
     const needsWrite =
-      content === undefined ||
+      identity === undefined ||
       mistake !== undefined ||
-      parsed.damaged.size > 0 ||
-      !isSame(this.#foreign, parsed.foreign);
-    return { routes: parsed.routes, needsWrite, exists: content !== undefined };
+      damage > 0 ||
+      (isBehind && fileGeneration < journal.generation) ||
+      (isOurs && journal.file.layout !== this.layout) ||
+      !isSame(this.#foreign, present);
+    const generation = Math.max(fileGeneration, journal?.generation ?? 0);
+    return { generation, needsWrite, exists: identity !== undefined };
   }
 
-  /** Makes a change durable; rejects with ProxyError JTP_ERR_STORE_WRITE, and then it has not happened. An empty one writes what is. */
-  async commit(change: TableChange): Promise<void> {
-    const routes = this.#amended(change);
-    const foreign = withoutOurs(this.#foreign, routes);
-    const foreignText = foreign === this.#foreign ? this.#foreignText : writeForeign(this.#format, foreign);
-    const text = renderDocument(this.#format, foreignText, routes);
-    this.#identity = await this.#file.replace(text);
-    this.#text = text;
+  /** A file that is not as we left it, although the journal knows how we did. */
+  #sayWhatWasDone(identity: string | undefined, text: string, damage: number): void {
+    const what = identity === undefined ? 'removed' : text.trim() === '' ? 'emptied' : undefined;
+    if (what === undefined && damage === 0) return;
+    this.#options.log.warn(
+      { file: this.path, routes: damage },
+      what === undefined
+        ? 'the routes file was changed by somebody else: the routes of the hub are restored, other changes are kept'
+        : `the routes file was ${what} by somebody else and is restored`,
+    );
+  }
+
+  #takeRoutes(routes: Iterable<HubRoute>): void {
+    const written: WrittenRoute[] = [];
+    for (const route of routes) written.push(this.write(route));
+    this.#routes = new RouteList(written);
+    this.#dropClashes(this.#routes);
+  }
+
+  /** Changes the routes in memory; `save` brings them into the file. Returns what takes the change back. */
+  amend(change: TableChange): TableChange {
+    const before = new Map<string, HubRoute | undefined>();
+    const added: WrittenRoute[] = [];
+    for (const [routespec, route] of change) {
+      before.set(routespec, this.#routes.get(routespec)?.route);
+      if (route === undefined) {
+        this.#routes.delete(routespec);
+        continue;
+      }
+      const written = this.write(route);
+      this.#routes.set(written);
+      added.push(written);
+    }
+    this.#dropClashes(added);
+    return before;
+  }
+
+  /** Writes all there is; resolves with what tells this state of the file from others. Rejects with ProxyError JTP_ERR_STORE_WRITE. */
+  async save(generation: number): Promise<string> {
+    const { blocks } = this.#routes;
+    const foreign = this.#foreignText;
+    let count = 0;
+    const texts: RoutesText[] = [];
+    for (const block of blocks) {
+      if (block.cache === undefined) {
+        block.cache = renderRoutes(this.#format, block.routes);
+        count += block.routes.length;
+        if (count >= ROUTES_PER_TURN) {
+          count = 0;
+          await new Promise(setImmediate);
+        }
+      }
+      texts.push(block.cache);
+    }
+    const content = renderDocument(this.#format, foreign, texts, generation);
+    this.#identity = await this.#file.replace(content);
+    this.#content = content;
     this.#suspect = undefined;
-    this.#routes = routes;
-    this.#foreign = foreign;
-    this.#foreignText = foreignText;
+    return this.#identity;
   }
 
   /** Looks whether somebody else has changed the file; `isUrgent`: do not wait for a file that may be in the making. */
@@ -161,7 +255,7 @@ export class RoutesFile {
     const identity = await this.#file.identity();
     if (identity !== undefined && identity === this.#identity) return { kind: 'unchanged' };
     const content = await this.#file.read();
-    if (content !== undefined && content.text === this.#text) {
+    if (content !== undefined && isSameContent(content.text, this.#content)) {
       this.#identity = content.identity;
       return { kind: 'unchanged' };
     }
@@ -200,12 +294,12 @@ export class RoutesFile {
       await this.#keepBroken(content.text, mistake);
       return { kind: 'changed', needsWrite: true, foreignChanged: false };
     }
-    this.#dropClashes();
+    this.#dropClashes(this.#routes);
     const foreignChanged = !isSame(before, this.#foreign);
     const damage = this.#damage(parsed);
     const needsWrite = damage > 0 || !isSame(this.#foreign, parsed.foreign);
     this.#identity = content.identity;
-    this.#text = content.text;
+    this.#content = [Buffer.from(content.text)];
     if (needsWrite)
       this.#options.log.warn(
         { file: this.path, routes: damage },
@@ -272,11 +366,18 @@ export class RoutesFile {
   }
 
   #textOf(foreign: Tree): string {
-    return renderDocument(this.#format, writeForeign(this.#format, foreign), []);
+    return Buffer.concat(renderDocument(this.#format, writeForeign(this.#format, foreign), [], 0)).toString();
   }
 
-  #dropClashes(): void {
-    const foreign = withoutOurs(this.#foreign, this.#routes);
+  /** What the journal remembers; it was valid once. */
+  #parseForeign(text: string): Tree {
+    const parsed = this.#parse(text);
+    return parsed instanceof ConfigError ? newTree() : parsed.foreign;
+  }
+
+  /** What is foreign and has the name of one of these routes' elements goes. */
+  #dropClashes(routes: Iterable<WrittenRoute>): void {
+    const foreign = withoutOurs(this.#foreign, routes);
     if (foreign === this.#foreign) return;
     this.#foreign = foreign;
     this.#foreignText = writeForeign(this.#format, foreign);
@@ -291,14 +392,6 @@ export class RoutesFile {
     }
     for (const line of error.message.split('\n'))
       this.#options.log.error({ kept }, `the routes file cannot be used as it is and is restored: ${line}`);
-  }
-
-  #amended(change: TableChange): readonly WrittenRoute[] {
-    if (change.size === 0) return this.#routes;
-    const kept = this.#routes.filter(({ route }) => !change.has(route.routespec));
-    const added: WrittenRoute[] = [];
-    for (const route of change.values()) if (route !== undefined) added.push(this.write(route));
-    return sorted([...kept, ...added]);
   }
 
   /** Calls back, gathered, when the file may have changed. */
@@ -335,9 +428,13 @@ export class RoutesFile {
   }
 }
 
-/** A stable order, in which a human finds a user. */
-function sorted(routes: WrittenRoute[]): readonly WrittenRoute[] {
-  return routes.sort(({ route: a }, { route: b }) =>
-    a.routespec < b.routespec ? -1 : a.routespec > b.routespec ? 1 : 0,
-  );
+function isSameContent(text: string, pieces: readonly Buffer[] | undefined): boolean {
+  if (pieces === undefined) return false;
+  const data = Buffer.from(text);
+  let at = 0;
+  for (const piece of pieces) {
+    if (!data.subarray(at, at + piece.length).equals(piece)) return false;
+    at += piece.length;
+  }
+  return at === data.length;
 }

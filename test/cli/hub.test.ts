@@ -13,6 +13,7 @@ import type { TestContext } from 'node:test';
 import { request } from 'undici';
 import { parseStaticConfiguration } from '../../src/config/load-static.ts';
 import { temporaryFolder, userRoute } from '../support/hub-store.ts';
+import { until } from '../support/until.ts';
 import { closedPort, within } from '../support/sockets.ts';
 
 const PROGRAM = new URL('../../../bin/jupyterhub-traefik-proxy.js', import.meta.url).pathname;
@@ -298,7 +299,7 @@ describe('the hub command with an engine of ours', () => {
     ]);
     const { apiUrl = '' } = await hub.answer;
     await call(apiUrl, 'POST', '/api/routespecs', { add: [userRoute('zoe')] });
-    assert.match(readFileSync(join(folder, 'r.yaml'), 'utf8'), /\/user\/zoe\//);
+    await until(() => readFileSync(join(folder, 'r.yaml'), 'utf8').includes('/user/zoe/'), 'the file');
     assert.ok(existsSync(join(folder, 's.yaml')));
     assert.ok(existsSync(join(folder, 'state.json')));
     const mixed = startHub(t, folder, {}, ['--settings', '-', '--workers', '2']);

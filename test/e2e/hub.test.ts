@@ -46,9 +46,10 @@ describe('a JupyterHub that starts the proxy', () => {
       const server = await hub.startServer(name);
       const { status, text } = await hub.request('GET', `${server}api/status`);
       assert.equal(status, 200, text);
-      assert.ok(hub.rules.includes(`routespec = ${JSON.stringify(server)}`), hub.rules);
+      const entry = `routespec = ${JSON.stringify(server)}`;
+      await until('the route to be in the file', () => hub.rules.includes(entry));
       await hub.stopServer(name);
-      assert.ok(!hub.rules.includes(`routespec = ${JSON.stringify(server)}`));
+      await until('the route to leave the file', () => !hub.rules.includes(entry));
       const gone = await hub.request('GET', `${server}api/status`);
       assert.notEqual(gone.status, 200);
     });

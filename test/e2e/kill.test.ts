@@ -46,7 +46,9 @@ describe('processes that are killed', () => {
     const supervisor = hub.supervisorPid;
     await hub.kill();
     assert.equal(await kernel.run('print(3)'), '3\n');
-    assert.ok(hub.rules.includes(`routespec = ${JSON.stringify(server)}`));
+    await until('the route to be in the file', () =>
+      hub.rules.includes(`routespec = ${JSON.stringify(server)}`),
+    );
     await hub.start();
     assert.equal(hub.supervisorPid, supervisor);
     await assertHealthy();

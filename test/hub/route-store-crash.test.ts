@@ -2,7 +2,7 @@
 // there afterwards; what was not is there as a whole or not at all; and the file is valid at every moment.
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -46,6 +46,7 @@ const step = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('truncate' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('break' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('lose-journal' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
 );
 
@@ -70,41 +71,54 @@ function assertValid(path: string): void {
   if (text.trim() !== '') parseDynamicConfiguration(text, path);
 }
 
+interface Misfortune {
+  readonly at: number;
+  readonly kind: 'crash-before' | 'crash-within' | 'fail';
+}
+
 async function run(
   t: TestContext,
   steps: readonly (typeof step extends fc.Arbitrary<infer T> ? T : never)[],
-  misfortune: { readonly at: number; readonly kind: 'crash-before' | 'crash-within' | 'fail' },
+  { misfortune, usesJournal }: { readonly misfortune: Misfortune; readonly usesJournal: boolean },
 ): Promise<void> {
   const path = join(temporaryFolder(t), 'rules.toml');
   const fs = new FaultyFileSystem();
   let isBroken = false;
+  let isJournalLost = false;
   fs.plan = (_operation, index) => {
     if (!isBroken) assertValid(path);
     if (index !== misfortune.at) return undefined;
     return misfortune.kind === 'fail' ? { kind: 'fail', code: 'ENOSPC' } : { kind: misfortune.kind };
   };
-  let { store, engine } = makeStore(t, path, { fs });
+  const options = { fs, usesJournal, shortJournalBytes: 600 };
+  let { store, engine } = makeStore(t, path, options);
   let model: Model = new Map();
   let states = new Set([textOf(model)]);
   const start = async (): Promise<void> => {
-    ({ store, engine } = makeStore(t, path, { fs }));
+    ({ store, engine } = makeStore(t, path, options));
     await store.start();
   };
   try {
     await start();
     for (const { kind, ...rest } of steps) {
+      // Who loses the journal and the file together has lost.
+      if (isJournalLost && (kind === 'truncate' || kind === 'break')) continue;
+      // Without a journal, memory is all there is until the next change.
+      if (!usesJournal && (kind === 'truncate' || kind === 'break')) states.add(textOf(new Map()));
       if (kind === 'truncate') {
         truncateSync(path);
-        // Until the next change, memory is all there is.
-        states.add(textOf(new Map()));
+      } else if (kind === 'lose-journal') {
+        await store.reload();
+        rmSync(`${path}.journal`, { force: true });
+        isJournalLost = true;
       } else if (kind === 'break') {
         isBroken = true;
-        states.add(textOf(new Map()));
         writeFileSync(path, `${readFileSync(path, 'utf8')}[http.`);
       } else if (kind === 'restart') {
         // A healing write comes before a clean stop, or the routes would be lost with the file.
         await store.reload();
         isBroken = false;
+        isJournalLost = false;
         await store.stop();
         await start();
       } else if ('changes' in rest) {
@@ -118,7 +132,6 @@ async function run(
           ),
         );
         if (fs.isDead) break;
-        if (results.every(({ status }) => status === 'fulfilled')) isBroken = false;
         results.forEach(({ status }, index) => {
           const { add, remove } = rest.changes[index] ?? { add: [], remove: [] };
           if (status === 'fulfilled')
@@ -132,6 +145,11 @@ async function run(
         assert.equal(textOf(store.routes), textOf(model));
         const routers = [...model.keys()].map((routespec) => routeName('router', routespec)).sort();
         assert.deepEqual([...engine.targets.keys()].sort(), routers);
+        if (isJournalLost || isBroken) {
+          await store.reload();
+          isJournalLost = false;
+          isBroken = false;
+        }
       }
     }
   } catch (error) {
@@ -139,8 +157,9 @@ async function run(
   }
   await store.stop();
   // The machine comes back.
-  const after = makeStore(t, path);
+  const after = makeStore(t, path, { usesJournal });
   await after.store.start();
+  await after.store.reload();
   assertValid(path);
   const text = textOf(after.store.routes);
   assert.ok(states.has(text), `${text} is none of ${[...states].join(' ')}`);
@@ -148,17 +167,18 @@ async function run(
 }
 
 describe('the route store and crashes', () => {
-  it('loses nothing that was acknowledged, at whatever step the machine dies', async (t) => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(step, { minLength: 1, maxLength: 6 }),
-        fc.record({
-          at: fc.nat({ max: 40 }),
-          kind: fc.constantFrom('crash-before' as const, 'crash-within' as const, 'fail' as const),
-        }),
-        (steps, misfortune) => run(t, steps, misfortune),
-      ),
-      { numRuns: 150, includeErrorInReport: true },
-    );
-  });
+  for (const usesJournal of [true, false])
+    it(`loses nothing that was acknowledged, at whatever step the machine dies, ${usesJournal ? 'with' : 'without'} a journal`, async (t) => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(step, { minLength: 1, maxLength: 6 }),
+          fc.record({
+            at: fc.nat({ max: 60 }),
+            kind: fc.constantFrom('crash-before' as const, 'crash-within' as const, 'fail' as const),
+          }),
+          (steps, misfortune) => run(t, steps, { misfortune, usesJournal }),
+        ),
+        { numRuns: 100, includeErrorInReport: true },
+      );
+    });
 });

@@ -6,7 +6,9 @@ import { ConfigError } from '../../src/errors.ts';
 import type { HubRoute } from '../../src/hub/route.ts';
 import {
   parseDocument,
+  generationOf,
   renderDocument,
+  renderRoutes,
   withoutOurs,
   writeForeign,
   writeRoute,
@@ -19,8 +21,9 @@ const OPTIONS = { entryPoint: 'https', preservePath: true };
 const FILES = { toml: '/x/rules.toml', yaml: '/x/rules.yaml' } as const;
 
 function render(format: Format, routes: readonly HubRoute[], foreign: Tree = newTree()): string {
-  const written = routes.map((route) => writeRoute(route, format, OPTIONS));
-  return renderDocument(format, writeForeign(format, withoutOurs(foreign, written)), written);
+  const written = routes.map((route) => writeRoute(route, OPTIONS));
+  const own = writeForeign(format, withoutOurs(foreign, written));
+  return Buffer.concat(renderDocument(format, own, [renderRoutes(format, written)], 7)).toString();
 }
 
 const zoe: HubRoute = {
@@ -51,6 +54,11 @@ data = { user = "zoe", server_name = "" }
     );
   });
 
+  it('says its generation', () => {
+    for (const format of ['toml', 'yaml'] as const) assert.equal(generationOf(render(format, [zoe])), 7);
+    assert.equal(generationOf('# Generation of leaves\n'), 0);
+  });
+
   it('never has two braces in a row, which Traefik would take for a template', () => {
     const route = { ...zoe, routespec: '/user/%7B%7Benv%7D%7D/', data: { '{{x}}': '{{{ env "HOME" }}}' } };
     for (const format of ['toml', 'yaml'] as const) {
@@ -63,7 +71,7 @@ data = { user = "zoe", server_name = "" }
   it('tells a target with a path to keep it, where the engine can', () => {
     const route = { ...zoe, target: 'http://127.0.0.1:9999/test' };
     const servers = (preservePath: boolean): unknown =>
-      writeRoute(route, 'toml', { ...OPTIONS, preservePath }).elements.service.loadBalancer?.servers;
+      writeRoute(route, { ...OPTIONS, preservePath }).elements.service.loadBalancer?.servers;
     assert.deepEqual(servers(true), [{ url: route.target, preservePath: true }]);
     assert.deepEqual(servers(false), [{ url: route.target }]);
   });
@@ -109,7 +117,7 @@ data = { user = "zoe", server_name = "" }
         const other = { routespec: '/user/has@/', target: 'http://10.0.0.1:1', data: {} };
         const { routers, services } = parseDynamicConfiguration(render(format, [zoe, other]), FILES[format]);
         for (const route of [zoe, other]) {
-          const { elements } = writeRoute(route, format, OPTIONS);
+          const { elements } = writeRoute(route, OPTIONS);
           assert.deepEqual(routers.get(elements.routerName), elements.router);
           assert.deepEqual(services.get(elements.serviceName), elements.service);
         }
@@ -145,7 +153,7 @@ data = { user = "zoe", server_name = "" }
       });
 
       it('lets our router stand where somebody else’s has the same name', () => {
-        const { elements } = writeRoute(zoe, format, OPTIONS);
+        const { elements } = writeRoute(zoe, OPTIONS);
         const foreign = {
           http: { routers: { [elements.routerName]: { rule: 'Host(`x`)' }, other: { rule: 'Path(`/`)' } } },
         };
@@ -223,7 +231,7 @@ server_name = ""
   });
 
   it('takes sections whatever the case of their names', () => {
-    const { elements } = writeRoute(zoe, 'toml', OPTIONS);
+    const { elements } = writeRoute(zoe, OPTIONS);
     const text = render('toml', [zoe]).replace('[http.routers.', '[HTTP.Routers.');
     const parsed = parseDocument(text, FILES.toml, OPTIONS);
     assert.equal(parsed.damaged.has(elements.routerName), false);

@@ -30,6 +30,8 @@ export class FaultyFileSystem implements FileSystem {
     this.#step('create', async () => this.#file(await NODE_FILE_SYSTEM.create(path)));
   readonly open = (path: string): Promise<WritableFile> =>
     this.#step('open', async () => this.#file(await NODE_FILE_SYSTEM.open(path)));
+  readonly openLog = (path: string): Promise<WritableFile> =>
+    this.#step('openLog', async () => this.#file(await NODE_FILE_SYSTEM.openLog(path)));
   readonly rename = (from: string, to: string): Promise<void> =>
     this.#step('rename', () => NODE_FILE_SYSTEM.rename(from, to));
   readonly remove = (path: string): Promise<void> =>
@@ -65,6 +67,7 @@ export class FaultyFileSystem implements FileSystem {
       setOwner: (uid, gid) => this.#step('setOwner', () => file.setOwner(uid, gid)),
       sync: () => this.#step('sync', () => file.sync()),
       state: () => file.state(),
+      vitals: () => file.vitals(),
       // A dead machine closes everything.
       close: () => file.close(),
     };

@@ -13,6 +13,7 @@ import type { FileSystem } from '../../src/hub/file-system.ts';
 import type { HubRoute } from '../../src/hub/route.ts';
 import { RouteStore } from '../../src/hub/route-store.ts';
 import { RoutesFile } from '../../src/hub/routes-file.ts';
+import { RoutesOnDisk } from '../../src/hub/routes-on-disk.ts';
 import { newTree } from '../../src/hub/values.ts';
 import type { Tree } from '../../src/hub/values.ts';
 import type { Logger } from '../../src/log.ts';
@@ -74,6 +75,9 @@ export interface StoreOptions {
   readonly setup?: Tree;
   readonly engine?: RememberingEngine;
   readonly entryPoint?: string;
+  /** Default: true, as with our own engine. */
+  readonly usesJournal?: boolean;
+  readonly shortJournalBytes?: number;
 }
 
 /** A store that has not been started. */
@@ -88,13 +92,21 @@ export function makeStore(
 } {
   const { log, lines } = rememberingLogger();
   const engine = options.engine ?? new RememberingEngine();
-  const persistence = new RoutesFile({
+  const fs = options.fs ?? NODE_FILE_SYSTEM;
+  const file = new RoutesFile({
     path,
     elements: { entryPoint: options.entryPoint ?? 'http', preservePath: true },
     setup: () => Promise.resolve(options.setup ?? newTree()),
     readForeign: parseDynamicConfiguration,
-    fs: options.fs ?? NODE_FILE_SYSTEM,
+    fs,
     log,
+  });
+  const persistence = new RoutesOnDisk({
+    file,
+    fs,
+    log,
+    usesJournal: options.usesJournal ?? true,
+    ...(options.shortJournalBytes === undefined ? {} : { shortJournalBytes: options.shortJournalBytes }),
   });
   const store = new RouteStore({ persistence, engine, log });
   t.after(() => store.stop());
