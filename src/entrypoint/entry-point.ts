@@ -6,7 +6,7 @@ import tls from 'node:tls';
 import type { EntryPointConfiguration } from '../config/static.ts';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
 import { ClientConnection } from '../http1/client-connection.ts';
-import type { ClientOptions } from '../http1/client-connection.ts';
+import type { ClientOptions } from '../http1/client-options.ts';
 import type { Deadlines, Timed } from '../http1/deadlines.ts';
 import type { RequestHandler } from '../http1/downstream.ts';
 import type { Logger } from '../log.ts';
@@ -17,6 +17,7 @@ const TLS_HANDSHAKE = 0x16;
 
 const MAX_HEADERS = 500;
 const MAX_TARGET_BYTES = 65536;
+const MAX_CHUNK_OVERHEAD_BYTES = 16384;
 const TLS_HANDSHAKE_MS = 15_000;
 const TCP_KEEP_ALIVE_MS = 60_000;
 const BACKLOG = 4096;
@@ -52,6 +53,7 @@ export class EntryPoint {
         maxHeadBytes: configuration.http.maxHeaderBytes,
         maxHeaders: MAX_HEADERS,
         maxTargetBytes: MAX_TARGET_BYTES,
+        maxChunkOverheadBytes: MAX_CHUNK_OVERHEAD_BYTES,
       },
       deadlines,
       readTimeoutMs: transport.respondingTimeouts.readTimeoutMs,

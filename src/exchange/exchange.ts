@@ -235,7 +235,10 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
   // From the server.
 
   onInterim(head: MessageHead): void {
-    this.#client.interim(head.status, head.reason(), interimLines(head));
+    // A server could send them without end.
+    if (this.#client.interim(head.status, head.reason(), interimLines(head))) return;
+    this.#server?.pause();
+    this.#client.awaitDrain();
   }
 
   onResponse(head: MessageHead, framing: Framing): void {

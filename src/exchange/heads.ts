@@ -4,6 +4,7 @@
 import { httpDate, reasonFor } from '../http1/answer.ts';
 import type { MessageHead } from '../http1/head.ts';
 import { HeaderKind } from '../http1/header-kind.ts';
+import { connectionOptions } from '../http1/request.ts';
 import type { Request } from '../http1/request.ts';
 
 const KINDS = 32;
@@ -146,15 +147,13 @@ export function reasonOf(head: MessageHead): string {
 
 /** The names a response's Connection declares hop-by-hop, beside the ones that always are. */
 function connectionNames(head: MessageHead): readonly string[] {
-  let names: string[] | undefined;
+  let names: Set<string> | undefined;
   for (let index = 0; index < head.count; index++) {
     if (head.kind(index) !== HeaderKind.connection) continue;
-    for (const part of head.value(index).split(',')) {
-      const name = part.trim().toLowerCase();
-      if (name !== '' && name !== 'close' && name !== 'keep-alive') (names ??= []).push(name);
-    }
+    for (const name of connectionOptions(head.value(index)))
+      if (name !== 'close' && name !== 'keep-alive') (names ??= new Set()).add(name);
   }
-  return names ?? NO_NAMES;
+  return names === undefined ? NO_NAMES : [...names];
 }
 
 /** The lines of an interim response (1xx), and of the 101 that opens a tunnel. */

@@ -12,51 +12,29 @@ import type { Socket } from 'node:net';
 import { ProxyError } from '../errors.ts';
 import { httpDate, refusalFor, statusLine } from './answer.ts';
 import type { Answer } from './answer.ts';
-import type { Deadlines, Timed } from './deadlines.ts';
-import type {
-  ClientSideOfExchange,
-  Downstream,
-  ForwardedMemo,
-  Passed,
-  RequestHandler,
-} from './downstream.ts';
+import type { ClientOptions } from './client-options.ts';
+import type { Timed } from './deadlines.ts';
+import type { ClientSideOfExchange, Downstream, ForwardedMemo, Passed } from './downstream.ts';
 import type { Framing } from './framing.ts';
 import { adoptSocket } from './owned-socket.ts';
 import type { SocketOwner } from './owned-socket.ts';
 import { NEED_MORE, returnParser, takeParser } from './parser.ts';
-import type { HttpParser, ParserLimits, Trailers } from './parser.ts';
+import type { HttpParser, Trailers } from './parser.ts';
 import { readRequest } from './request.ts';
 import type { Request } from './request.ts';
 import { bodyCoding, framingLine, persistenceLine } from './response-head.ts';
 import { ResponseWriter } from './response-writer.ts';
 
-/** What all connections of one entry point share. */
-export interface ClientOptions {
-  readonly limits: ParserLimits;
-  readonly deadlines: Deadlines;
-  /** Time to receive a head, and the longest stall within a body; 0 = off. */
-  readonly readTimeoutMs: number;
-  /** The longest stall of a client that does not take its response; 0 = off. */
-  readonly writeTimeoutMs: number;
-  /** How long a connection may wait for its next request; 0 = off. */
-  readonly idleTimeoutMs: number;
-  /** Requests per connection; 0 = no limit. */
-  readonly keepAliveMaxRequests: number;
-  /** Age after which a connection is not kept alive; 0 = no limit. */
-  readonly keepAliveMaxTimeMs: number;
-  readonly handler: RequestHandler;
-  readonly isDraining: () => boolean;
-  /** An error that should not exist: the exchange ends, everything else goes on. */
-  readonly onFault: (error: unknown) => void;
-  readonly onClosed: (connection: ClientConnection) => void;
-}
-
 /** How long a refused or finished client may take to close its side. */
 const LINGER_MS = 5000;
 /** Unread input that is thrown away while lingering. */
 const LINGER_BYTES = 64 * 1024 * 1024;
+/** How much longer it may take over what has not been sent yet, as long as it takes some of it. */
+const LAST_BYTES_MS = 60_000;
 /** A rest of a request body that is read to keep the connection. */
 const DISCARD_BYTES = 256 * 1024;
+/** Requests sent ahead are read up to here, so that a client that leaves is noticed; TCP holds back the rest. */
+const PIPELINE_BYTES = 65536;
 
 type State = 'idle' | 'head' | 'body' | 'waiting' | 'lingering' | 'closed' | 'passed';
 
@@ -81,6 +59,12 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   #isProcessing = false;
   #isDiscarding = false;
   #discarded = 0;
+  /** The deadline is that of a client that does not take its response. */
+  #isAwaitingDrain = false;
+  /** Some of the request's body has arrived. */
+  #hasBody = false;
+  /** Unsent bytes of a lingering connection when it was last looked at. */
+  #unsent = Infinity;
   /** Bytes that arrived and could not be used yet. */
   #unread: Buffer | undefined;
 
@@ -110,6 +94,8 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   get willClose(): boolean {
     const request = this.#request;
     if (request === undefined || !request.keepAlive) return true;
+    // Answered instead of told to continue, the client may send the body or the next request: nobody could tell which.
+    if (request.expectsContinue && this.#state === 'body' && !this.#hasBody) return true;
     const { keepAliveMaxRequests, keepAliveMaxTimeMs, deadlines, isDraining } = this.#options;
     if (keepAliveMaxRequests > 0 && this.#requests >= keepAliveMaxRequests) return true;
     if (keepAliveMaxTimeMs > 0 && deadlines.now - this.#openedAt > keepAliveMaxTimeMs) return true;
@@ -121,6 +107,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   onData(chunk: Buffer): void {
     if (this.#unread !== undefined) {
       this.#unread = Buffer.concat([this.#unread, chunk]);
+      if (this.#unread.length >= PIPELINE_BYTES) this.socket.pause();
       return;
     }
     this.#process(chunk);
@@ -129,12 +116,16 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   /** Stops the request's body; what has been read already is kept. */
   pauseBody(): void {
     this.#isPaused = true;
+    // What we ourselves hold back does not count against the client.
+    if (this.#state === 'body' && !this.#isAwaitingDrain) this.deadline = 0;
     this.socket.pause();
   }
 
   resumeBody(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
+    if (this.#state === 'body' && !this.#isAwaitingDrain)
+      this.deadline = this.#after(this.#options.readTimeoutMs);
     this.#continue();
   }
 
@@ -153,9 +144,9 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     try {
       while (at < chunk.length) {
         if (this.#isPaused || this.#state === 'waiting') {
-          // A pipelined request waits for its turn, and TCP makes its sender wait too.
+          // A pipelined request waits for its turn.
           this.#unread = at === 0 ? chunk : chunk.subarray(at);
-          this.socket.pause();
+          if (this.#isPaused || this.#unread.length >= PIPELINE_BYTES) this.socket.pause();
           break;
         }
         at = this.#step(chunk, at);
@@ -204,6 +195,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     const request = readRequest(parser.head);
     this.#request = request;
     this.#requests++;
+    this.#hasBody = false;
     this.deadline = 0;
     if (request.framing.name === 'none') {
       this.#state = 'waiting';
@@ -219,7 +211,8 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   }
 
   #readBody(chunk: Buffer, at: number): number {
-    this.deadline = this.#after(this.#options.readTimeoutMs);
+    this.#hasBody = true;
+    if (!this.#isAwaitingDrain) this.deadline = this.#after(this.#options.readTimeoutMs);
     if (this.#request?.framing.name === 'length') {
       const end = Math.min(chunk.length, at + this.#remaining);
       this.#remaining -= end - at;
@@ -250,7 +243,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
 
   #endBody(trailers: Trailers): void {
     if (this.#state !== 'body') return;
-    this.deadline = 0;
+    if (!this.#isAwaitingDrain) this.deadline = 0;
     if (this.#isDiscarding) {
       this.#nextRequest();
       return;
@@ -265,10 +258,10 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     return this.#writer.hasBegun;
   }
 
-  interim(status: number, reason: string, lines: string): void {
+  interim(status: number, reason: string, lines: string): boolean {
     // HTTP/1.0 has no such thing.
-    if (this.#request?.version === 11)
-      this.#writer.interim(`HTTP/1.1 ${String(status)}${reason}\r\n${lines}\r\n`);
+    if (this.#request?.version !== 11) return true;
+    return this.#writer.interim(`HTTP/1.1 ${String(status)}${reason}\r\n${lines}\r\n`);
   }
 
   begin(status: number, reason: string, lines: string, framing: Framing): void {
@@ -340,6 +333,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   #nextRequest(): void {
     this.#request = undefined;
     this.#isDiscarding = false;
+    this.#isAwaitingDrain = false;
     this.#discarded = 0;
     this.#state = 'idle';
     this.#writer.reset();
@@ -396,12 +390,17 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   }
 
   onDrain(): void {
-    this.deadline = 0;
+    if (this.#isAwaitingDrain) {
+      this.#isAwaitingDrain = false;
+      this.deadline =
+        this.#state === 'body' && !this.#isPaused ? this.#after(this.#options.readTimeoutMs) : 0;
+    }
     this.exchange?.onClientDrain();
   }
 
   /** The client does not take its response: it has `writeTimeoutMs` to go on. */
   awaitDrain(): void {
+    this.#isAwaitingDrain = true;
     this.deadline = this.#after(this.#options.writeTimeoutMs);
   }
 
@@ -410,12 +409,21 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
       this.#refuse(new ProxyError('JTP_ERR_HTTP_HEADER_TIMEOUT'));
       return;
     }
-    if (this.#state === 'body' && !this.#isPaused && !this.#writer.hasBegun) {
+    if (this.#state === 'body' && !this.#isAwaitingDrain && !this.#writer.hasBegun) {
       this.#refuse(new ProxyError('JTP_ERR_HTTP_BODY_TIMEOUT'));
       return;
     }
-    // A request body that we ourselves hold back does not count against the client.
-    if (this.#state === 'body' && this.#isPaused && this.socket.writableLength === 0) return;
+    if (this.#state === 'idle' && this.#requests > 0) {
+      this.#linger();
+      return;
+    }
+    const unsent = this.socket.writableLength;
+    if (this.#state === 'lingering' && unsent > 0 && unsent < this.#unsent) {
+      // A slow reader is still at the end of its last response.
+      this.#unsent = unsent;
+      this.deadline = this.#options.deadlines.now + LAST_BYTES_MS;
+      return;
+    }
     this.destroy();
   }
 
@@ -451,6 +459,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     this.#state = 'lingering';
     this.#unread = undefined;
     this.#isPaused = false;
+    this.#isAwaitingDrain = false;
     this.deadline = this.#options.deadlines.now + LINGER_MS;
     this.socket.end();
     this.socket.resume();

@@ -61,8 +61,8 @@ export interface Downstream {
   pauseBody(): void;
   resumeBody(): void;
 
-  /** A whole interim response (1xx). `reason` begins with a space, or is empty. */
-  interim(status: number, reason: string, lines: string): void;
+  /** A whole interim response (1xx). `reason` begins with a space, or is empty. Returns false as `write` does. */
+  interim(status: number, reason: string, lines: string): boolean;
   /** The head of the final response; `framing` tells how the body that follows ends. */
   begin(status: number, reason: string, lines: string, framing: Framing): void;
   /** Returns false when the client should be given time: call `awaitDrain`, `onClientDrain` follows. */

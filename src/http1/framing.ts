@@ -27,7 +27,8 @@ function announcedFraming(head: MessageHead): Framing | undefined {
       length = parseContentLength(head.value(index));
     } else if (kind === HeaderKind.transferEncoding) {
       if (length !== undefined || isChunked) throw framingError('two lengths');
-      if (head.value(index).toLowerCase() !== 'chunked')
+      // Not `value`: a tab after the word makes llhttp (and others) see another coding.
+      if (!/^ *chunked *$/i.test(head.rawValue(index)))
         throw framingError('a transfer coding other than chunked');
       isChunked = true;
     }

@@ -15,6 +15,15 @@ const VALUE_START = 2;
 const VALUE_END = 3;
 const SPAN_FIELDS = 4;
 const INITIAL_HEADERS = 32;
+/** A head with more headers than this gives the memory back. */
+const KEPT_HEADERS = 256;
+
+const UPPER_H = 0x48;
+const DEL = 0x7f;
+/** ` HTTP/1.1` and its line end. */
+const VERSION_BYTES = 11;
+/** `HTTP/1.1 200`. */
+const STATUS_BYTES = 12;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -40,9 +49,14 @@ export class MessageHead {
 
   // What the parser tells.
 
-  /** Forgets the message before. */
+  /** Forgets the message before, and does not hold on to its bytes. */
   begin(): void {
     this.count = 0;
+    this.#block = EMPTY;
+    if (this.#kinds.length > KEPT_HEADERS) {
+      this.#spans = new Int32Array(INITIAL_HEADERS * SPAN_FIELDS);
+      this.#kinds = new Uint8Array(INITIAL_HEADERS);
+    }
     this.#targetStart = 0;
     this.#targetEnd = 0;
     this.#isInValue = true;
@@ -93,6 +107,35 @@ export class MessageHead {
     }
   }
 
+  /** Where the first line begins: an empty line or two before it are tolerated (RFC 9112 §2.2); -1 for a lone CR or LF. */
+  #firstLine(): number {
+    const block = this.#block;
+    let at = this.#shift;
+    while (block[at] === CR && block[at + 1] === LF) at += 2;
+    return block[at] === CR || block[at] === LF ? -1 : at - this.#shift;
+  }
+
+  /** RFC 9112 §3: single spaces, HTTP and no other protocol, CRLF. llhttp is more lenient, and other parsers differ from it there. */
+  hasStrictRequestLine(): boolean {
+    const lineEnd = this.count > 0 ? (this.#spans[NAME_START] ?? 0) : this.#length - 2;
+    return (
+      this.#firstLine() + this.method.length + 1 === this.#targetStart &&
+      this.#targetEnd + VERSION_BYTES === lineEnd &&
+      this.#block[this.#shift + this.#targetEnd + 1] === UPPER_H
+    );
+  }
+
+  /** RFC 9112 §4, §15: a status from 100 up, and no control characters in what is said about it. */
+  hasStrictStatusLine(): boolean {
+    const block = this.#block;
+    const first = this.#firstLine();
+    if (first < 0 || this.status < 100 || block[this.#shift + first] !== UPPER_H) return false;
+    let at = this.#shift + first + STATUS_BYTES;
+    for (let byte = block[at]; byte !== CR; byte = block[++at])
+      if (byte === undefined || (byte < SPACE && byte !== TAB) || byte === DEL) return false;
+    return true;
+  }
+
   #grow(): void {
     const spans = new Int32Array(this.#spans.length * 2);
     spans.set(this.#spans);
@@ -135,6 +178,15 @@ export class MessageHead {
     while (end > start && isBlank(this.#block[end - 1])) end--;
     while (start < end && isBlank(this.#block[start])) start++;
     return this.#block.latin1Slice(start, end);
+  }
+
+  /** The value with the white space around it that llhttp has left there. */
+  rawValue(index: number): string {
+    const base = index * SPAN_FIELDS;
+    return this.#block.latin1Slice(
+      this.#shift + (this.#spans[base + VALUE_START] ?? 0),
+      this.#shift + (this.#spans[base + VALUE_END] ?? 0),
+    );
   }
 
   /** The index of the first header of a kind, or -1. */

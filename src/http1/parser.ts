@@ -29,14 +29,18 @@ export interface ParserLimits {
   readonly maxHeaders: number;
   /** Bytes of the request target. */
   readonly maxTargetBytes: number;
+  /** Bytes that chunk sizes and extensions of one message may take, beside CHUNK_OVERHEAD_PER_BYTE for each byte of the body. */
+  readonly maxChunkOverheadBytes: number;
 }
 
-/** Chunk sizes, extensions and trailers of one message may take this many bytes, plus eight for each byte of the body. */
-const CHUNK_OVERHEAD_BYTES = 16384;
+/** A body in chunks of one byte each has an honest overhead of five bytes per byte. */
+const CHUNK_OVERHEAD_PER_BYTE = 8;
 
 /** Trailer fields as received. */
 export type Trailers = readonly (readonly [name: string, value: string])[];
 const NO_TRAILERS: Trailers = [];
+
+const FRAMING_NAME = /^(?:transfer-encoding|content-length)$/i;
 
 /** Copying a long body into the parser only to find the end of the head would be a waste. */
 const FIRST_SLICE = 8192;
@@ -44,7 +48,7 @@ const FIRST_SLICE = 8192;
 /** One direction of one connection. */
 export class HttpParser implements LlhttpEvents {
   readonly head = new MessageHead();
-  /** Filled by `readChunks`: start and end, in turn, of each piece of body inside the chunk that was read. */
+  /** Filled by `readChunks`: where the body stands inside the chunk that was read, as start and end; empty when there is none. */
   readonly pieces: number[] = [];
   readonly #llhttp: Llhttp;
   readonly #isRequest: boolean;
@@ -56,9 +60,13 @@ export class HttpParser implements LlhttpEvents {
   #origin = 0;
   #mode: 'head' | 'chunks' = 'head';
   #bytes: Buffer | undefined;
-  #overhead = 0;
+  /** Bytes of the chunked stream that earlier calls of `readChunks` took, and where the present call began. */
+  #streamBytes = 0;
+  #streamAt = 0;
   #bodyBytes = 0;
+  #isOverheadExceeded = false;
   #trailers: [string, string][] | undefined;
+  #trailerBytes = 0;
   #isInTrailerValue = true;
 
   constructor(kind: 'request' | 'response', limits: ParserLimits) {
@@ -73,9 +81,11 @@ export class HttpParser implements LlhttpEvents {
     this.#llhttp.reset();
     this.#mode = 'head';
     this.#consumed = 0;
-    this.#overhead = 0;
+    this.#streamBytes = 0;
     this.#bodyBytes = 0;
+    this.#isOverheadExceeded = false;
     this.#trailers = undefined;
+    this.#trailerBytes = 0;
     this.#isInTrailerValue = true;
     this.#bytes = undefined;
     // A head that was unusually large must not occupy memory for ever.
@@ -124,8 +134,9 @@ export class HttpParser implements LlhttpEvents {
   }
 
   /**
-   * Reads chunked coding from `chunk[at…]`; the pieces of body are in `pieces`. Returns where the message ends, or NEED_MORE. Throws
-   * ProxyError JTP_ERR_HTTP_PARSE or JTP_ERR_HTTP_CHUNK_OVERFLOW.
+   * Reads chunked coding from `chunk[at…]`, moving the pieces of body together inside `chunk`: a sender of tiny chunks costs the other
+   * side no more than one of large ones. Returns where the message ends, or NEED_MORE. Throws ProxyError JTP_ERR_HTTP_PARSE,
+   * JTP_ERR_HTTP_CHUNK_OVERFLOW, or JTP_ERR_HTTP_HEADER_OVERFLOW for trailers.
    */
   readChunks(chunk: Buffer, at: number): number {
     this.pieces.length = 0;
@@ -134,7 +145,7 @@ export class HttpParser implements LlhttpEvents {
       this.#llhttp.resume();
     }
     this.#bytes = chunk;
-    const bodyBefore = this.#bodyBytes;
+    this.#streamAt = at;
     let position = at;
     while (position < chunk.length) {
       const end = Math.min(chunk.length, position + INPUT_BYTES);
@@ -144,15 +155,52 @@ export class HttpParser implements LlhttpEvents {
       if (result !== LLHTTP_OK && result !== LLHTTP_PAUSED) throw this.#parseError(result, chunk, at);
       position += used;
       if (result === LLHTTP_PAUSED) {
-        this.#bytes = undefined;
+        this.#endRead(chunk, position);
         return position;
       }
     }
-    this.#overhead += position - at - (this.#bodyBytes - bodyBefore);
-    if (this.#overhead > CHUNK_OVERHEAD_BYTES + 8 * this.#bodyBytes)
-      throw new ProxyError('JTP_ERR_HTTP_CHUNK_OVERFLOW');
-    this.#bytes = undefined;
+    this.#endRead(chunk, position);
     return NEED_MORE;
+  }
+
+  #endRead(chunk: Buffer, end: number): void {
+    this.#bytes = undefined;
+    this.#checkOverhead(end);
+    this.#streamBytes += end - this.#streamAt;
+    if (this.#isOverheadExceeded) throw new ProxyError('JTP_ERR_HTTP_CHUNK_OVERFLOW');
+    const { maxHeaders, maxHeadBytes } = this.#limits;
+    if ((this.#trailers?.length ?? 0) > maxHeaders || this.#trailerBytes > maxHeadBytes)
+      throw new ProxyError('JTP_ERR_HTTP_HEADER_OVERFLOW', { message: 'the trailer section is too large' });
+    // llhttp refuses them in requests only.
+    if (this.#trailers?.some(([name]) => FRAMING_NAME.test(name)) === true)
+      throw new ProxyError('JTP_ERR_HTTP_PARSE', {
+        message: 'the message speaks of its framing in a trailer',
+      });
+    if (this.pieces.length > 2) this.#joinPieces(chunk);
+  }
+
+  /**
+   * Everything of the stream up to `end` that is no body. Looked at before each piece of body and at the end of each read, where the
+   * answer is the same for every way to split the stream.
+   */
+  #checkOverhead(end: number): void {
+    const overhead = this.#streamBytes + (end - this.#streamAt) - this.#bodyBytes;
+    if (overhead > this.#limits.maxChunkOverheadBytes + CHUNK_OVERHEAD_PER_BYTE * this.#bodyBytes)
+      this.#isOverheadExceeded = true;
+  }
+
+  #joinPieces(chunk: Buffer): void {
+    const { pieces } = this;
+    const first = pieces[0] ?? 0;
+    let joined = pieces[1] ?? 0;
+    for (let index = 2; index < pieces.length; index += 2) {
+      const start = pieces[index] ?? 0;
+      const end = pieces[index + 1] ?? 0;
+      chunk.copyWithin(joined, start, end);
+      joined += end - start;
+    }
+    pieces.length = 0;
+    pieces.push(first, joined);
   }
 
   onUrl(start: number, length: number): void {
@@ -165,7 +213,8 @@ export class HttpParser implements LlhttpEvents {
 
   onHeaderField(start: number, length: number): void {
     if (this.#mode === 'head') {
-      this.head.addName(this.#origin + start, length);
+      // One too many is enough to know: the rest of the read must not make the head grow.
+      if (this.head.count <= this.#limits.maxHeaders) this.head.addName(this.#origin + start, length);
       return;
     }
     this.#trailers ??= [];
@@ -188,27 +237,31 @@ export class HttpParser implements LlhttpEvents {
   }
 
   onBody(start: number, length: number): void {
+    this.#checkOverhead(this.#origin + start);
     this.pieces.push(this.#origin + start, this.#origin + start + length);
     this.#bodyBytes += length;
   }
 
   #appendTrailer(part: 0 | 1, start: number, length: number): void {
     const last = this.#trailers?.at(-1);
-    if (last === undefined || this.#bytes === undefined) return;
+    this.#trailerBytes += length;
+    if (last === undefined || this.#bytes === undefined || this.#trailerBytes > this.#limits.maxHeadBytes)
+      return;
     last[part] += this.#bytes.latin1Slice(this.#origin + start, this.#origin + start + length);
   }
 
   #completeHead(chunk: Buffer, at: number, end: number): void {
     const length = this.#consumed + (end - at);
     this.#assertHeadLimits(length);
-    if (this.#isRequest) this.head.method = this.#llhttp.method();
-    this.head.version = this.#llhttp.version();
-    if (this.#consumed === 0) {
-      this.head.complete(chunk, at, length);
-      return;
-    }
-    const block = this.#keep(chunk, at, end);
-    this.head.complete(block, 0, length);
+    const { head } = this;
+    if (this.#isRequest) head.method = this.#llhttp.method();
+    head.version = this.#llhttp.version();
+    if (this.#consumed === 0) head.complete(chunk, at, length);
+    else head.complete(this.#keep(chunk, at, end), 0, length);
+    if (!(this.#isRequest ? head.hasStrictRequestLine() : head.hasStrictStatusLine()))
+      throw new ProxyError('JTP_ERR_HTTP_PARSE', {
+        message: 'the message is not valid HTTP/1.1: malformed first line',
+      });
   }
 
   #assertHeadLimits(bytes: number): void {
@@ -234,10 +287,13 @@ export class HttpParser implements LlhttpEvents {
   }
 
   #parseError(result: number, chunk: Buffer, at: number): ProxyError {
-    if (result === LLHTTP_INVALID_METHOD && this.#consumed === 0) {
-      const line = chunk.latin1Slice(at, Math.min(chunk.length, at + 64));
-      // A well-formed method that llhttp has never heard of.
-      if (/^[A-Z][A-Z_-]{0,30} \//.test(line)) return new ProxyError('JTP_ERR_HTTP_METHOD');
+    if (result === LLHTTP_INVALID_METHOD) {
+      // llhttp stops at the first byte that no method has there. Capitals up to it are a method that it has never heard of; what
+      // follows may not have arrived yet and must not make a difference.
+      const stop = at + (this.#origin - this.#consumed) + this.#llhttp.consumed();
+      const kept = this.#store?.latin1Slice(0, this.#consumed) ?? '';
+      if (/^(?:\r\n)*[A-Z][A-Z-]{0,30}$/.test(kept + chunk.latin1Slice(at, Math.min(chunk.length, stop + 1))))
+        return new ProxyError('JTP_ERR_HTTP_METHOD');
     }
     return new ProxyError('JTP_ERR_HTTP_PARSE', {
       message: `the message is not valid HTTP/1.1: ${this.#llhttp.reason()}`,

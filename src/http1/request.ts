@@ -20,6 +20,8 @@ export interface Request {
   readonly version: number;
   readonly framing: Framing;
   readonly keepAlive: boolean;
+  /** The client waits for 100 (Continue), or for a final response, before it sends the body. */
+  readonly expectsContinue: boolean;
   /** The protocol asked for by an upgrade that may be attempted. */
   readonly upgrade: string | undefined;
   /** Lower-case names that Connection declares hop-by-hop, beside the ones that always are. */
@@ -27,7 +29,10 @@ export interface Request {
 }
 
 const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?$/;
-const ABSOLUTE_FORM = /^https?:\/\/([^/?#@]*)([^]*)$/i;
+const ABSOLUTE_FORM = /^https?:\/\/([^/?#@]*)([/?#][^]*)?$/i;
+
+/** An honest message names a handful; each one is compared with every header. */
+const MAX_CONNECTION_OPTIONS = 50;
 
 interface ConnectionOptions {
   close: boolean;
@@ -70,14 +75,18 @@ export function readRequest(head: MessageHead): Request {
     version,
     framing,
     keepAlive: version === 11 ? !connection.close : connection.keepAlive && !connection.close,
+    expectsContinue: headers.expectsContinue && version === 11 && framing.name !== 'none',
     upgrade: upgradeOf(headers, framing, version),
-    hopByHop: connection.others,
+    // RFC 9110 §10.1.1: an expectation in HTTP/1.0 is to be ignored, so the server must not see it either.
+    hopByHop:
+      headers.expectsContinue && version < 11 ? [...(connection.others ?? []), 'expect'] : connection.others,
   };
 }
 
 interface HeaderFacts {
   host: string | undefined;
   upgrade: string | undefined;
+  expectsContinue: boolean;
   connection: ConnectionOptions;
 }
 
@@ -87,6 +96,7 @@ function readHeaders(head: MessageHead): HeaderFacts {
   const facts: HeaderFacts = {
     host: undefined,
     upgrade: undefined,
+    expectsContinue: false,
     connection: NO_OPTIONS,
   };
   for (let index = 0; index < head.count; index++) {
@@ -106,6 +116,7 @@ function readHeaders(head: MessageHead): HeaderFacts {
         // RFC 9110 §10.1.1: nothing else has ever been defined.
         if (head.value(index).toLowerCase() !== '100-continue')
           throw new ProxyError('JTP_ERR_HTTP_EXPECTATION');
+        facts.expectsContinue = true;
         break;
       default:
         break;
@@ -118,14 +129,27 @@ function readHeaders(head: MessageHead): HeaderFacts {
 function readConnection(value: string, before: ConnectionOptions): ConnectionOptions {
   if (value === 'keep-alive' && before === NO_OPTIONS) return KEEP_ALIVE_ONLY;
   const options = { ...before };
-  for (const part of value.split(',')) {
-    const token = part.trim().toLowerCase();
+  const others = new Set(before.others);
+  for (const token of connectionOptions(value)) {
     if (token === 'close') options.close = true;
     else if (token === 'keep-alive') options.keepAlive = true;
     else if (token === 'upgrade') options.upgrade = true;
-    else if (token !== '') options.others = [...(options.others ?? []), token];
+    else others.add(token);
   }
+  if (others.size > MAX_CONNECTION_OPTIONS) throw tooManyOptions();
+  options.others = others.size === 0 ? undefined : [...others];
   return options;
+}
+
+/** The options in one Connection header, in lower case; throws JTP_ERR_HTTP_HEADER_OVERFLOW when there are unreasonably many. */
+export function connectionOptions(value: string): string[] {
+  const parts = value.split(',', MAX_CONNECTION_OPTIONS + 1);
+  if (parts.length > MAX_CONNECTION_OPTIONS) throw tooManyOptions();
+  return parts.map((part) => part.trim().toLowerCase()).filter((token) => token !== '');
+}
+
+function tooManyOptions(): ProxyError {
+  return new ProxyError('JTP_ERR_HTTP_HEADER_OVERFLOW', { message: 'too many connection options' });
 }
 
 const KEEP_ALIVE_ONLY: ConnectionOptions = { ...NO_OPTIONS, keepAlive: true };

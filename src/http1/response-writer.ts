@@ -45,9 +45,9 @@ export class ResponseWriter {
     return this.#coding === 'until-close';
   }
 
-  /** A whole interim response (1xx). */
-  interim(head: string): void {
-    this.#socket.write(head, 'latin1');
+  /** A whole interim response (1xx). Returns false when the client should be given time. */
+  interim(head: string): boolean {
+    return this.#socket.write(head, 'latin1');
   }
 
   /** `head` is complete, with its empty line (a short body may follow it in the same string). */

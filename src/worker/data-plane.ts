@@ -21,7 +21,12 @@ import { Transport } from '../upstream/transport.ts';
 import { WorkerTable } from './table.ts';
 
 /** Limits of what a server may send in a head. */
-const RESPONSE_LIMITS = { maxHeadBytes: 1024 * 1024, maxHeaders: 1000, maxTargetBytes: 0 };
+const RESPONSE_LIMITS = {
+  maxHeadBytes: 1024 * 1024,
+  maxHeaders: 1000,
+  maxTargetBytes: 0,
+  maxChunkOverheadBytes: 16384,
+};
 
 /** What a worker is started with. */
 export interface DataPlaneOptions {

@@ -2,6 +2,7 @@
 
 import net from 'node:net';
 import type { TestContext } from 'node:test';
+import './handles.ts';
 
 /** How long anything in a test may take before it counts as never. */
 export const DEADLINE_MS = 10_000;
