@@ -171,6 +171,12 @@ const ERROR_KINDS = {
     retry: 'safe',
     status: 504,
   },
+  JTP_ERR_UPSTREAM_BUSY: {
+    message: 'the server has as many connections and waiting requests as it may have',
+    source: 'upstream',
+    retry: 'safe',
+    status: 503,
+  },
   JTP_ERR_UPSTREAM_CLOSED: {
     message: 'the server closed the connection without an answer',
     source: 'upstream',

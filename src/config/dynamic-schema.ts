@@ -77,6 +77,9 @@ const SERVERS_TRANSPORT = struct(
     minVersion: TLS_VERSION,
     maxVersion: TLS_VERSION,
     maxIdleConnsPerHost: int,
+    // Not Traefik's: it has no such limits.
+    maxConnsPerHost: int,
+    maxQueuedPerHost: int,
     forwardingTimeouts: struct({
       dialTimeout: duration,
       responseHeaderTimeout: duration,

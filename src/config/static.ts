@@ -96,6 +96,10 @@ export interface ServersTransportConfiguration {
   readonly insecureSkipVerify: boolean;
   readonly rootCAs: readonly string[];
   readonly maxIdleConnsPerHost: number;
+  /** Connections per server and worker, tunnels included; 0 = no limit. */
+  readonly maxConnsPerHost: number;
+  /** Requests that may wait for one of them. */
+  readonly maxQueuedPerHost: number;
   readonly forwardingTimeouts: {
     readonly dialTimeoutMs: number;
     readonly responseHeaderTimeoutMs: number;

@@ -15,15 +15,18 @@ import type { Framing } from '../http1/framing.ts';
 import type { MessageHead } from '../http1/head.ts';
 import type { Trailers } from '../http1/parser.ts';
 import type { Request } from '../http1/request.ts';
+import type { WeightedServer } from '../service/load-balancer.ts';
 import { Tunnel } from '../tunnel/tunnel.ts';
 import type { ServerSideOfExchange, UpstreamConnection } from '../upstream/upstream-connection.ts';
-import type { Target } from '../upstream/target.ts';
+import type { Target, UpstreamCounters, Waiting } from '../upstream/target.ts';
 import type { ErrorPages } from './error-pages.ts';
 import { forwardedLines, forwardedTreatment } from './forwarded.ts';
 import type { ForwardedPolicy } from './forwarded.ts';
 import { interimLines, reasonOf, requestHead, responseLines, upgradeOf } from './heads.ts';
+import { KeptBody } from './kept-body.ts';
+import { reportFailure } from './report.ts';
 import type { Rewriting } from './rewriting.ts';
-import type { Route } from './route.ts';
+import type { BalancedService, Route } from './route.ts';
 
 /** What all exchanges of one entry point share. */
 export interface ExchangeContext {
@@ -32,6 +35,7 @@ export interface ExchangeContext {
   readonly forwarded: ForwardedPolicy;
   /** Keeps count of the open tunnels, so that a draining worker can end them. */
   readonly tunnels: Set<Tunnel>;
+  readonly counters: UpstreamCounters;
   /** Absent: requests and answers are only routed. */
   readonly rewriting?: Rewriting | undefined;
   /** Absent: failures get the plain answers. */
@@ -51,19 +55,19 @@ const IDEMPOTENT = new Set([
   'SEARCH',
 ]);
 
-/** A request that cannot be repeated only takes a connection that was in use this recently. */
-const FRESH_MS = 1000;
-
 /** Connections a request may go through before its failure is the client's. */
 const ATTEMPTS = 3;
 
 const NO_NAMES: readonly string[] = [];
 
+/** With answers of our own to a state that passes soon. */
+const RETRY_SOON = 'Retry-After: 1\r\n';
+
 /** Tells the controller which of its services is meant. */
 export const CONTROLLER_HEADER = 'x-jtp-service';
 
 /** One request in flight. */
-export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
+export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Waiting {
   readonly #client: Downstream;
   readonly #request: Request;
   readonly #head: MessageHead;
@@ -71,9 +75,18 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
   #route: Route | undefined;
   #target: Target | undefined;
   #server: UpstreamConnection | undefined;
+  /** What the middlewares changed about the headers. */
+  #without = NO_NAMES;
+  #additions = '';
   #text = '';
   #attempts = 0;
-  #bodySent = false;
+  /** Servers that could not be connected to. */
+  #tried: WeightedServer[] | undefined;
+  #current: WeightedServer | undefined;
+  /** Undefined before the first piece of a body. */
+  #kept: KeptBody | undefined;
+  /** Why the request is not being sent yet: there is no connection for it, or it is not certain that the one there is is still alive. */
+  #held: 'no' | 'queued' | 'looking' = 'no';
   #requestTrailers: Trailers | undefined;
   #isDone = false;
 
@@ -104,7 +117,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
       this.#authenticated(index, user, without, additions);
       return;
     }
-    if (this.#request.framing.name !== 'none') this.#client.pauseBody();
+    this.#holdBody();
     auth.check(credentials).then(
       (name) => {
         if (this.#isDone) return;
@@ -115,7 +128,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
           return;
         }
         this.#authenticated(index, name, without, additions);
-        this.#client.resumeBody();
+        this.#goOn();
       },
       (error: unknown) => {
         this.#context.log.error({ err: error, router: this.#route?.name }, 'checking a password failed');
@@ -153,53 +166,123 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
       this.#answer(418);
       return;
     }
-    const { forwarded, rewriting } = this.#context;
-    let host = this.#request.replacesHost ? this.#request.host : undefined;
-    let { target } = this.#request;
-    let lines = additions;
-    let dropped = without;
+    this.#without = without;
+    this.#additions = additions;
     if (service.kind === 'controller') {
-      this.#target = service.target;
-      dropped = [...without, CONTROLLER_HEADER];
-      lines += `${CONTROLLER_HEADER}: ${service.name}\r\n`;
-    } else {
-      const server = service.balancer.pick();
-      if (server === undefined) {
-        this.#answer(503);
-        return;
-      }
-      this.#target = server.target;
-      const { address } = server.target;
-      if (!service.balancer.passHostHeader || this.#request.host === '') host = address.hostHeader;
-      if (rewriting !== undefined) {
-        target = rewriting.target(target, this.#route, address);
-        lines += rewriting.lines;
-        host = rewriting.host ?? host;
-      } else if (server.preservePath) target = address.path + target;
+      this.#without = [...without, CONTROLLER_HEADER];
+      this.#additions += `${CONTROLLER_HEADER}: ${service.name}\r\n`;
+      this.#aim(service.target, undefined, this.#request.target);
+    } else this.#sendTo(service, service.balancer.pick());
+  }
+
+  #sendTo(service: BalancedService, server: WeightedServer | undefined): void {
+    if (server === undefined) {
+      this.#answer(503);
+      return;
     }
+    this.#current = server;
+    const { rewriting } = this.#context;
+    const { address } = server.target;
+    let host = !service.balancer.passHostHeader || this.#request.host === '' ? address.hostHeader : undefined;
+    let { target } = this.#request;
+    if (rewriting !== undefined) {
+      target = rewriting.target(target, this.#route, address);
+      host = rewriting.host ?? host;
+    } else if (server.preservePath) target = address.path + target;
+    this.#aim(server.target, host, target);
+  }
+
+  /** Writes the head for a server. `host`: in the client's place. */
+  #aim(target: Target, host: string | undefined, asked: string): void {
+    this.#target = target;
+    const { forwarded, rewriting } = this.#context;
     const { hopByHop } = this.#request;
-    let names = dropped;
+    let names = this.#without;
     if (hopByHop !== undefined)
       names = [...names, ...hopByHop.filter((name) => !forwarded.keptConnectionNames.has(name))];
+    const own = this.#current === undefined ? '' : (rewriting?.lines ?? '');
     this.#text = requestHead(this.#request, this.#head, {
       forwarded: forwardedTreatment(forwarded, this.#client.remoteAddress),
       without: names,
       replaced: rewriting?.replaced,
-      additions: lines + forwardedLines(this.#client, this.#request, this.#head, forwarded),
-      host,
-      target,
+      additions: this.#additions + own + forwardedLines(this.#client, this.#request, this.#head, forwarded),
+      host: host ?? (this.#request.replacesHost ? this.#request.host : undefined),
+      target: asked,
     });
-    const repeatable = this.#isRepeatable();
-    this.#begin(this.#target.acquire(repeatable ? Infinity : FRESH_MS));
+    this.#acquire(target);
+  }
+
+  /** Takes a connection, or waits for one. */
+  #acquire(target: Target): void {
+    const isRepeatable = this.#isRepeatable();
+    const kept = target.take(isRepeatable);
+    if (kept !== undefined) {
+      if (isRepeatable) this.#begin(kept);
+      else this.#lookAgain(target, kept);
+      return;
+    }
+    const refusal = target.refusal();
+    if (refusal !== undefined) {
+      this.#context.counters.refusedDead++;
+      this.#answer(refusal.status ?? 502, refusal, RETRY_SOON);
+    } else if (target.makeRoom()) this.#begin(target.connect());
+    else if (target.enqueue(this)) {
+      this.#held = 'queued';
+      this.#holdBody();
+    } else this.onWaitedTooLong(new ProxyError('JTP_ERR_UPSTREAM_BUSY'));
+  }
+
+  /** Whatever had reached this machine before the request was to be written has been read two turns of the event loop later. */
+  #lookAgain(target: Target, kept: UpstreamConnection): void {
+    this.#server = kept;
+    this.#held = 'looking';
+    this.#holdBody();
+    setImmediate(() => {
+      setImmediate(() => {
+        if (this.#isDone) return;
+        this.#held = 'no';
+        this.#begin(kept.isUsable ? kept : target.connect());
+        this.#goOn();
+      });
+    });
+  }
+
+  onTurn(): void {
+    this.#held = 'no';
+    const target = this.#target;
+    if (this.#isDone || target === undefined) return;
+    this.#acquire(target);
+    this.#goOn();
+  }
+
+  /** Unless there is still no connection: the body that was held back, or else the head alone, which may wait for an interim answer. */
+  #goOn(): void {
+    if (this.#isDone || this.#held !== 'no') return;
+    this.#client.resumeBody();
+    this.#server?.flush();
+  }
+
+  /** Without a body reading goes on, to notice a client that leaves. */
+  #holdBody(): void {
+    if (this.#request.framing.name !== 'none') this.#client.pauseBody();
+  }
+
+  onWaitedTooLong(error: ProxyError): void {
+    if (this.#isDone) return;
+    this.#held = 'no';
+    this.#context.counters.refusedBusy++;
+    this.#answer(error.status ?? 503, error, RETRY_SOON);
   }
 
   #begin(server: UpstreamConnection): void {
     this.#attempts++;
     this.#server = server;
     server.begin(this, this.#request.method, this.#text, this.#request.framing.name === 'chunked');
+    if (this.#kept !== undefined) for (const piece of this.#kept.pieces) server.write(piece, 0, piece.length);
     if (this.#requestTrailers !== undefined) server.end(this.#requestTrailers);
   }
 
+  /** Without a body, and harmless when it is executed twice. */
   #isRepeatable(): boolean {
     return this.#request.framing.name === 'none' && IDEMPOTENT.has(this.#request.method);
   }
@@ -207,17 +290,21 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
   // From the client.
 
   onRequestBody(chunk: Buffer, start: number, end: number): void {
-    this.#bodySent = true;
-    if (this.#server?.write(chunk, start, end) === false) this.#client.pauseBody();
+    const server = this.#server;
+    if (server === undefined) return;
+    // Nothing has reached the server yet, or it may have closed the connection before.
+    const isWanted = !server.isConnected || (server.isReused && IDEMPOTENT.has(this.#request.method));
+    (this.#kept ??= new KeptBody()).add(chunk, start, end, isWanted);
+    if (!server.write(chunk, start, end)) this.#client.pauseBody();
   }
 
   onRequestEnd(trailers: Trailers): void {
     this.#requestTrailers = trailers;
-    this.#server?.end(trailers);
+    if (this.#held === 'no') this.#server?.end(trailers);
   }
 
   onRequestFlush(): void {
-    this.#server?.flush();
+    if (this.#held === 'no') this.#server?.flush();
   }
 
   onClientDrain(): void {
@@ -228,6 +315,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
     if (this.#isDone) return;
     this.#finish(() => {
       this.#context.log.debug({ router: this.#route?.name, code: error.code }, 'the client went away');
+      if (this.#held === 'queued') this.#target?.dequeue(this);
       this.#server?.abandon();
     });
   }
@@ -279,12 +367,16 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
   onServerFailed(error: ProxyError, anyBytes: boolean): void {
     if (this.#isDone) return;
     const server = this.#server;
-    if (!anyBytes && this.#mayRepeat(error, server)) {
-      // The pool may hold more connections that the server has closed: only a new one is certain.
-      if (this.#target !== undefined) this.#begin(this.#target.connect());
-      return;
+    if (!anyBytes && server !== undefined && this.#kept?.isComplete !== false) {
+      if (error.retry === 'safe' && this.#tryAnother()) return;
+      if (error.retry === 'if-reused' && server.isReused && this.#repeat(server)) return;
     }
-    this.#report(error, server);
+    const { log, counters } = this.#context;
+    reportFailure(
+      { error, request: this.#request, router: this.#route?.name, server, anyBytes },
+      log,
+      counters,
+    );
     if (this.#client.hasBegun) {
       this.#finish(() => {
         this.#client.destroy();
@@ -294,22 +386,28 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
     this.#answer(error.status ?? 502, error);
   }
 
-  #mayRepeat(error: ProxyError, server: UpstreamConnection | undefined): boolean {
-    if (this.#attempts >= ATTEMPTS || this.#bodySent || !this.#isRepeatable()) return false;
-    return error.retry === 'if-reused' && server?.isReused === true;
+  /** A kept connection turned out to be dead: again, if nothing is executed twice. */
+  #repeat(server: UpstreamConnection): boolean {
+    const { target } = server;
+    if (this.#attempts >= ATTEMPTS || !IDEMPOTENT.has(this.#request.method)) return false;
+    if (target.refusal() !== undefined) return false;
+    this.#context.counters.repeated++;
+    // The pool may hold more connections that the server has closed: only a new one is certain.
+    this.#begin(target.connect());
+    this.#server?.flush();
+    return true;
   }
 
-  #report(error: ProxyError, server: UpstreamConnection | undefined): void {
-    const { log } = this.#context;
-    const fields = {
-      code: error.code,
-      router: this.#route?.name,
-      server: server === undefined ? undefined : describe(server.target),
-      reason: error.message,
-    };
-    const isNoteworthy = error.code === 'JTP_ERR_UPSTREAM_PROTOCOL' || error.code === 'JTP_ERR_UPSTREAM_TLS';
-    if (isNoteworthy) log.warn(fields, 'a server failed');
-    else log.debug(fields, 'a server failed');
+  /** No connection could be made, so nothing has been executed: another server of the service may be there. */
+  #tryAnother(): boolean {
+    const service = this.#route?.service;
+    if (service?.kind !== 'loadBalancer' || this.#current === undefined) return false;
+    (this.#tried ??= []).push(this.#current);
+    const next = service.balancer.pick(this.#tried);
+    if (next === undefined) return false;
+    this.#sendTo(service, next);
+    this.#goOn();
+    return true;
   }
 
   /** After 101 the two sockets belong to a tunnel. */
@@ -332,6 +430,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
       const { socket, early } = this.#client.pass(head.reason(), lines, protocol);
       const tunnel = new Tunnel({ client: socket, server: server.pass() }, deadlines, (closed) => {
         tunnels.delete(closed);
+        server.target.onConnectionClosed();
       });
       tunnels.add(tunnel);
       tunnel.start(early);
@@ -345,7 +444,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
   }
 
   /** Answers in the server's place. */
-  #answer(status: number, error?: ProxyError): void {
+  #answer(status: number, error?: ProxyError, headers = ''): void {
     this.#server = undefined;
     const answer = this.#context.errorPages?.answer({
       status,
@@ -358,19 +457,19 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
     if (answer instanceof Promise)
       answer.then(
         (page) => {
-          this.#finishWith(page);
+          this.#finishWith(page, headers);
         },
         (reason: unknown) => {
           this.#context.log.error({ err: reason }, 'an error page could not be made');
-          this.#finishWith(answerFor(status));
+          this.#finishWith(answerFor(status), headers);
         },
       );
-    else this.#finishWith(answer ?? answerFor(status));
+    else this.#finishWith(answer ?? answerFor(status), headers);
   }
 
-  #finishWith(answer: Answer): void {
+  #finishWith(answer: Answer, headers: string): void {
     this.#finish(() => {
-      this.#client.answer(answer);
+      this.#client.answer(headers === '' ? answer : { ...answer, headers: answer.headers + headers });
     });
   }
 
@@ -385,9 +484,4 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange {
 
 function isSameProtocol(asked: string | undefined, given: string): boolean {
   return asked !== undefined && asked.toLowerCase() === given.toLowerCase();
-}
-
-function describe(target: Target): string {
-  const { connect } = target.address;
-  return 'path' in connect ? connect.path : `${connect.host}:${String(connect.port)}`;
 }

@@ -4,9 +4,16 @@ import type { BasicAuth } from '../middleware/basic-auth.ts';
 import type { LoadBalancer } from '../service/load-balancer.ts';
 import type { Target } from '../upstream/target.ts';
 
+/** Some servers, one of which answers. */
+export interface BalancedService {
+  readonly kind: 'loadBalancer';
+  readonly name: string;
+  readonly balancer: LoadBalancer;
+}
+
 /** Who answers. */
 export type Service =
-  | { readonly kind: 'loadBalancer'; readonly name: string; readonly balancer: LoadBalancer }
+  | BalancedService
   /** The controller, over its private socket. */
   | { readonly kind: 'controller'; readonly name: string; readonly target: Target }
   | { readonly kind: 'noop'; readonly name: string };

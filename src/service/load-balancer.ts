@@ -20,25 +20,34 @@ export class LoadBalancer {
   readonly servers: readonly WeightedServer[];
   readonly passHostHeader: boolean;
   readonly #turns: readonly Turn[];
-  readonly #total: number;
 
   constructor(servers: readonly WeightedServer[], passHostHeader: boolean) {
     this.servers = servers.filter(({ weight }) => weight > 0);
     this.passHostHeader = passHostHeader;
     this.#turns = this.servers.map((server) => ({ server, credit: 0 }));
-    this.#total = this.servers.reduce((sum, { weight }) => sum + weight, 0);
   }
 
-  /** The server whose turn it is; undefined when there is none. */
-  pick(): WeightedServer | undefined {
-    if (this.#turns.length <= 1) return this.#turns[0]?.server;
+  /**
+   * The server whose turn it is among those that are up; of none, the one whose turn it would be. Undefined when there are none at all, or
+   * none but `tried`.
+   */
+  pick(tried?: readonly WeightedServer[]): WeightedServer | undefined {
+    if (tried === undefined && this.#turns.length <= 1) return this.#turns[0]?.server;
+    return this.#next(tried, true) ?? (tried === undefined ? this.#next(undefined, false) : undefined);
+  }
+
+  #next(tried: readonly WeightedServer[] | undefined, mustBeUp: boolean): WeightedServer | undefined {
     let best: Turn | undefined;
+    let total = 0;
     for (const turn of this.#turns) {
-      turn.credit += turn.server.weight;
+      const { server } = turn;
+      if (tried?.includes(server) === true || (mustBeUp && !server.target.isAvailable)) continue;
+      turn.credit += server.weight;
+      total += server.weight;
       if (best === undefined || turn.credit > best.credit) best = turn;
     }
     if (best === undefined) return undefined;
-    best.credit -= this.#total;
+    best.credit -= total;
     return best.server;
   }
 }

@@ -14,6 +14,12 @@ export interface TargetAddress {
   readonly query: string;
 }
 
+/** `host:port`, or the path of a Unix socket; for log lines. */
+export function describeAddress({ connect }: TargetAddress): string {
+  if ('path' in connect) return connect.path;
+  return `${connect.host.includes(':') ? `[${connect.host}]` : connect.host}:${String(connect.port)}`;
+}
+
 const SCHEMES = /^(https?|unix|http\+unix):/i;
 
 /** Reads a server URL; throws ProxyError JTP_ERR_ROUTE_INVALID. Source: Traefik documentation, servers load balancer. */

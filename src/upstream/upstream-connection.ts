@@ -71,6 +71,16 @@ export class UpstreamConnection implements SocketOwner, Timed {
     adoptOutgoingSocket(socket, this, target.address.scheme === 'https' ? 'secureConnect' : 'connect');
   }
 
+  /** Idle, and nothing has happened to it: an exchange may begin. */
+  get isUsable(): boolean {
+    return this.#state === 'idle';
+  }
+
+  /** What is written reaches somebody. */
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
   // Sending.
 
   /** Begins an exchange. The head waits for the first piece of body, or for `flush`. */
@@ -142,6 +152,7 @@ export class UpstreamConnection implements SocketOwner, Timed {
 
   onConnect(): void {
     this.#isConnected = true;
+    this.target.onConnected();
     this.deadline = 0;
     this.#awaitResponse();
   }
@@ -149,7 +160,7 @@ export class UpstreamConnection implements SocketOwner, Timed {
   onData(chunk: Buffer): void {
     if (this.#state === 'idle') {
       // Nobody asked: whatever this is, the connection cannot be trusted any more.
-      this.destroy();
+      this.#endIdle();
       return;
     }
     this.#anyBytes = true;
@@ -272,6 +283,10 @@ export class UpstreamConnection implements SocketOwner, Timed {
   }
 
   onEnd(): void {
+    if (this.#state === 'idle') {
+      this.#endIdle();
+      return;
+    }
     if (this.#state === 'body' && this.#framing?.name === 'until-close') {
       this.#complete([], false);
       return;
@@ -284,7 +299,8 @@ export class UpstreamConnection implements SocketOwner, Timed {
   }
 
   onError(error: Error): void {
-    this.#fail(this.#explain(error));
+    if (this.#state === 'idle') this.#endIdle();
+    else this.#fail(this.#explain(error));
   }
 
   onClose(): void {
@@ -297,9 +313,16 @@ export class UpstreamConnection implements SocketOwner, Timed {
     else this.#fail(new ProxyError('JTP_ERR_UPSTREAM_TIMEOUT'));
   }
 
+  /** By the server, while nobody was using it. */
+  #endIdle(): void {
+    this.target.onIdleEnded(this.target.context.deadlines.now - this.idleSince);
+    this.destroy();
+  }
+
   /** The exchange gives up; nothing more is reported to it. */
   abandon(): void {
     this.#exchange = undefined;
+    if (!this.#isConnected && this.#state !== 'closed') this.target.onConnectAbandoned(this);
     this.destroy();
   }
 
@@ -311,9 +334,10 @@ export class UpstreamConnection implements SocketOwner, Timed {
     this.deadline = 0;
     this.target.context.deadlines.delete(this);
     this.socket.destroy();
+    this.target.onConnectionClosed();
   }
 
-  /** Hands the socket to a tunnel, which becomes its owner. */
+  /** Hands the socket to a tunnel, which becomes its owner, and tells the target when it is closed. */
   pass(): Socket {
     this.#state = 'passed';
     this.#exchange = undefined;
@@ -336,6 +360,7 @@ export class UpstreamConnection implements SocketOwner, Timed {
     const exchange = this.#exchange;
     this.#exchange = undefined;
     const anyBytes = this.#anyBytes;
+    if (!this.#isConnected && this.#state === 'head') this.target.onConnectFailed(this, error);
     this.destroy();
     exchange?.onServerFailed(error, anyBytes);
   }

@@ -16,7 +16,8 @@ import type { TableChange, TransportOptions } from '../runtime/table-change.ts';
 import { CertificateStore } from '../tls/certificate-store.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { TargetRegistry } from '../upstream/target-registry.ts';
-import { Target } from '../upstream/target.ts';
+import { newCounters, Target } from '../upstream/target.ts';
+import type { UpstreamCounters } from '../upstream/target.ts';
 import { Transport } from '../upstream/transport.ts';
 import { WorkerTable } from './table.ts';
 
@@ -42,6 +43,7 @@ export class DataPlane {
   readonly #deadlines = new Deadlines();
   readonly #certificates = new CertificateStore();
   readonly #tunnels = new Set<Tunnel>();
+  readonly #upstreamCounters = newCounters();
   readonly #targets: TargetRegistry;
   readonly #controller: Target;
   readonly #table: WorkerTable;
@@ -49,7 +51,12 @@ export class DataPlane {
 
   constructor(options: DataPlaneOptions) {
     const { static: configuration, log } = options;
-    const context = { deadlines: this.#deadlines, limits: RESPONSE_LIMITS };
+    const context = {
+      deadlines: this.#deadlines,
+      limits: RESPONSE_LIMITS,
+      log,
+      counters: this.#upstreamCounters,
+    };
     const transport = new Transport(transportOptions(configuration));
     this.#targets = new TargetRegistry(context);
     this.#controller = new Target(
@@ -83,6 +90,7 @@ export class DataPlane {
               log,
               deadlines: this.#deadlines,
               tunnels: this.#tunnels,
+              counters: this.#upstreamCounters,
               forwarded: forwardedPolicy(entryPoint, chp, rewriting),
               rewriting,
             }),
@@ -116,11 +124,17 @@ export class DataPlane {
   }
 
   /** What is open at the moment. */
-  counts(): { readonly connections: number; readonly tunnels: number; readonly routers: number } {
+  counts(): {
+    readonly connections: number;
+    readonly tunnels: number;
+    readonly routers: number;
+    readonly upstream: Readonly<UpstreamCounters>;
+  } {
     return {
       connections: this.#entryPoints.reduce((sum, { connectionCount }) => sum + connectionCount, 0),
       tunnels: this.#tunnels.size,
       routers: this.#table.size,
+      upstream: this.#upstreamCounters,
     };
   }
 
@@ -166,6 +180,8 @@ function transportOptions({ serversTransport }: StaticConfiguration): TransportO
     ),
     certificates: [],
     maxIdleConnsPerHost: serversTransport.maxIdleConnsPerHost,
+    maxConnsPerHost: serversTransport.maxConnsPerHost,
+    maxQueuedPerHost: serversTransport.maxQueuedPerHost,
     ...serversTransport.forwardingTimeouts,
   };
 }

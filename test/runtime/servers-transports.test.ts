@@ -48,6 +48,8 @@ serverName = "hub.internal"
 insecureSkipVerify = true
 rootCAs = ["${folder}/ca.pem"]
 maxIdleConnsPerHost = -1
+maxConnsPerHost = 7
+maxQueuedPerHost = 8
 minVersion = "VersionTLS12"
 maxVersion = "versiontls13"
 certificates = [{ certFile = "${folder}/cert.pem", keyFile = "${folder}/key.pem" }]
@@ -71,6 +73,8 @@ describe('serversTransports', () => {
         certificates: [pair],
         minVersion: 'TLSv1.2',
         maxVersion: 'TLSv1.3',
+        maxConnsPerHost: 7,
+        maxQueuedPerHost: 8,
         maxIdleConnsPerHost: 0,
         dialTimeoutMs: 1000,
         responseHeaderTimeoutMs: 2000,
@@ -93,6 +97,8 @@ describe('serversTransports', () => {
         insecureSkipVerify: false,
         rootCAs: [],
         certificates: [],
+        maxConnsPerHost: 10_000,
+        maxQueuedPerHost: 1000,
         maxIdleConnsPerHost: 200,
         dialTimeoutMs: 30_000,
         responseHeaderTimeoutMs: 0,

@@ -43,6 +43,8 @@ export function staticConfiguration(
       insecureSkipVerify: false,
       rootCAs: [],
       maxIdleConnsPerHost: 200,
+      maxConnsPerHost: 10_000,
+      maxQueuedPerHost: 1000,
       forwardingTimeouts: { dialTimeoutMs: 30_000, responseHeaderTimeoutMs: 0, idleConnTimeoutMs: 90_000 },
     },
     notices: [],

@@ -22,6 +22,15 @@ export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
   }
 }
 
+/** Waits for something that no event tells of. */
+export async function until(isMet: () => boolean, what: string): Promise<void> {
+  const end = Date.now() + DEADLINE_MS;
+  while (!isMet()) {
+    if (Date.now() > end) throw new Error(`waited too long for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
 /** One connection, with everything that arrived on it. */
 export class Peer {
   readonly socket: net.Socket;

@@ -22,6 +22,8 @@ function transport(overrides: Partial<ServersTransportSpec> = {}): ServersTransp
     rootCAs: [authority.cert],
     certificates: [],
     maxIdleConnsPerHost: 200,
+    maxConnsPerHost: 0,
+    maxQueuedPerHost: 0,
     dialTimeoutMs: 10_000,
     responseHeaderTimeoutMs: 0,
     idleConnTimeoutMs: 90_000,
