@@ -25,6 +25,8 @@ import {
 } from './setup.mjs';
 
 const PARTS = ['unit', 'python', 'conformance', 'e2e'];
+/** Hours of load, only when asked for. */
+const EXTRA_PARTS = ['soak'];
 /** The oldest and the newest Traefik 3 that the package index has. */
 const TRAEFIK_VERSIONS = ['3.7.15', '3.0.4'];
 const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
@@ -36,7 +38,8 @@ function wantedParts() {
   const option = process.argv.slice(2).find((argument) => argument.startsWith('--only='));
   const parts = option === undefined ? PARTS : option.slice('--only='.length).split(',');
   for (const part of parts)
-    if (!PARTS.includes(part)) throw new SetupError(`unknown part "${part}": expected ${PARTS.join(', ')}`);
+    if (!PARTS.includes(part) && !EXTRA_PARTS.includes(part))
+      throw new SetupError(`unknown part "${part}": expected ${[...PARTS, ...EXTRA_PARTS].join(', ')}`);
   return new Set(parts);
 }
 
@@ -164,6 +167,7 @@ runMain(async () => {
       nodeTests(testFiles(['e2e']), 1),
       env,
     );
+  if (parts.has('soak')) await check('soak tests', process.execPath, nodeTests(testFiles(['soak']), 1), env);
   say('');
   if (failed.length === 0) say('All tests passed.');
   else {
