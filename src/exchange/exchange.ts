@@ -145,7 +145,8 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
     if (auth?.headerField !== undefined) {
       // The name is ours to tell: whatever the client says under it is dropped.
       names = [...names, auth.headerField.toLowerCase()];
-      lines += `${auth.headerField}: ${user}\r\n`;
+      // In UTF-8: heads are written byte by byte, where U+010A would become a line feed.
+      lines += `${auth.headerField}: ${Buffer.from(user, 'utf8').toString('latin1')}\r\n`;
     }
     this.#pass(index + 1, names, lines);
   }

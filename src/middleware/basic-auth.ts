@@ -25,9 +25,16 @@ const md5 = createRequire(import.meta.url)('apache-md5') as (password: string, s
 
 const CACHE_ENTRIES = 1000;
 
+/** What a configuration must not smuggle into a head: a line end, above all. */
+const CONTROL = /[\u0000-\u001f\u007f]/;
+const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+/** Fields that are the proxy's own to write. */
+const OWN_FIELDS =
+  /^(?:content-length|transfer-encoding|connection|upgrade|host|te|trailer|keep-alive|expect)$/i;
+
 type Hash = (password: string) => Promise<boolean>;
 
-/** Throws ProxyError JTP_ERR_CONFIG_INVALID for a user that is not `name:hash`. A hash of an unknown kind fits no password. */
+/** Throws ProxyError JTP_ERR_CONFIG_INVALID for a user that is not `name:hash`, or what would break a head. A hash of an unknown kind fits no password. */
 export function createBasicAuth(options: BasicAuthConfiguration): BasicAuth {
   return new HashedBasicAuth(options);
 }
@@ -53,13 +60,18 @@ class HashedBasicAuth implements BasicAuth {
     this.realm = options.realm ?? 'traefik';
     this.removeHeader = options.removeHeader ?? false;
     this.headerField = options.headerField;
+    if (CONTROL.test(this.realm)) throw invalid('the realm has a control character');
+    if (
+      this.headerField !== undefined &&
+      (!HEADER_NAME.test(this.headerField) || OWN_FIELDS.test(this.headerField))
+    )
+      throw invalid(`headerField "${this.headerField}" cannot be used: expected the name of a header`);
     const users = new Map<string, Hash>();
     for (const user of options.users) {
       const [name = '', hash, ...rest] = user.split(':');
       if (hash === undefined || rest.length > 0 || name === '')
-        throw new ProxyError('JTP_ERR_CONFIG_INVALID', {
-          message: `error parsing BasicUser: ${redacted(user)}`,
-        });
+        throw invalid(`error parsing BasicUser: ${redacted(user)}`);
+      if (CONTROL.test(name)) throw invalid(`the user ${JSON.stringify(name)} has a control character`);
       users.set(name, hashChecker(hash));
     }
     this.#users = users;
@@ -94,6 +106,10 @@ class HashedBasicAuth implements BasicAuth {
     }
     this.#accepted.set(digest, name);
   }
+}
+
+function invalid(message: string): ProxyError {
+  return new ProxyError('JTP_ERR_CONFIG_INVALID', { message });
 }
 
 /** RFC 7617 §2; the bytes are UTF-8, as every browser sends them today. */
