@@ -61,11 +61,7 @@ function parseTomlSource(text: string, file: string): Source {
 
 function parseYamlSource(text: string, file: string): Source {
   const counter = new LineCounter();
-  const document = parseDocument(text, {
-    lineCounter: counter,
-    intAsBigInt: false,
-    maxAliasCount: 100,
-  } as Parameters<typeof parseDocument>[1]);
+  const document = parseDocument(text, { lineCounter: counter, intAsBigInt: false });
   const [problem] = document.errors;
   if (problem !== undefined) {
     const line = problem.linePos?.[0].line;
@@ -78,7 +74,7 @@ function parseYamlSource(text: string, file: string): Source {
       },
     ]);
   }
-  const value: unknown = document.toJS();
+  const value = yamlValue(document, file);
   if (value !== null && value !== undefined && !isTable(value))
     throw new ConfigError([{ file, line: 1, message: 'expected a mapping at the top' }]);
   return {
@@ -90,6 +86,15 @@ function parseYamlSource(text: string, file: string): Source {
       return lineOfNearest(lines, path);
     },
   };
+}
+
+/** Aliases of aliases grow without bound; the library counts them. */
+function yamlValue(document: ReturnType<typeof parseDocument>, file: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw new ConfigError([{ file, message: `not valid YAML: ${errorText(cause)}` }], { cause });
+  }
 }
 
 const SEPARATOR = '\u0000';
