@@ -3,7 +3,7 @@
 
 import { after, beforeEach } from 'node:test';
 
-const DEADLINE_MS = 5000;
+const DEADLINE_MS = 20_000;
 
 let running = 'the setup of the file';
 

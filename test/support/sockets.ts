@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import './handles.ts';
 
 /** How long anything in a test may take before it counts as never. */
-export const DEADLINE_MS = 10_000;
+export const DEADLINE_MS = 30_000;
 
 /** Rejects when `promise` has not settled in time; `what` says what was waited for. */
 export async function within<T>(promise: Promise<T>, what: string): Promise<T> {
