@@ -4,6 +4,7 @@
 import { pino } from 'pino';
 import type { Logger as PinoLogger } from 'pino';
 import pretty from 'pino-pretty';
+import type { PrettyOptions } from 'pino-pretty';
 import type { LogConfiguration } from './config/static.ts';
 
 /** A fixed message plus fields: `log.warn({ file }, 'the routes file was truncated')`. */
@@ -35,6 +36,16 @@ export function createLogger(part: string, configuration: LogConfiguration): Log
     ignore: 'part',
     messageFormat: '[{part}] {msg}',
     singleLine: true,
+    ...(configuration.format === 'chp' ? CHP_FORMAT : {}),
   });
   return pino({ level, base }, stream);
 }
+
+/** `2026-01-01T00:00:00.000Z [ConfigProxy] info: message {"field":1}`: what parses configurable-http-proxy's log goes on working. */
+const CHP_FORMAT: PrettyOptions = {
+  ignore: 'part,level,time',
+  messageFormat: ({ time, level, ...entry }, messageKey) => {
+    const label = pino.levels.labels[Number(level)] ?? 'info';
+    return `${new Date(Number(time)).toISOString()} [ConfigProxy] ${label}: ${String(entry[messageKey])}`;
+  },
+};

@@ -9,6 +9,7 @@ import { errorText, ProxyError } from '../errors.ts';
 import type { HubRoute, Json, RouteChange } from '../hub/route.ts';
 import type { Logger } from '../log.ts';
 import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
+import { openApiDocument } from './open-api.ts';
 
 /** One route has room for any payload; a bulk change for a hundred thousand routes. */
 const MAX_ROUTE_BYTES = 1024 * 1024;
@@ -53,7 +54,7 @@ export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
     done(null, body);
   });
-  const known = /^\/api\/(?:routes(?:\/.*)?|routespecs|health)$/;
+  const known = /^\/api\/(?:routes(?:\/.*)?|routespecs|health|openapi\.json)$/;
   app.setNotFoundHandler((request, reply) =>
     known.test(pathOf(request))
       ? fail(reply, 405, `method ${request.method} is not supported here`)
@@ -73,6 +74,9 @@ export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
         );
     });
     registerHealth(scope, options);
+    scope.get('/api/openapi.json', (_request, reply) =>
+      reply.type('application/json; charset=utf-8').send(openApiDocument()),
+    );
     registerRoutespecs(scope, options.table);
     registerChpRoutes(scope, options.table);
     done();

@@ -6,11 +6,12 @@ import { errorText } from '../errors.ts';
 import { tolerateClosedOutput } from '../supervisor/child.ts';
 import { VERSION } from '../version.ts';
 import { checkCommand } from './check.ts';
+import { configurableHttpProxyCommand } from './configurable-http-proxy.ts';
 import { hubCommand } from './hub.ts';
 import { normalizeTraefikArguments, traefikCommand } from './traefik.ts';
 
 /** Names under which the program may be started to be one command. */
-const COMMAND_NAMES = new Set(['traefik']);
+const COMMAND_NAMES = new Set(['traefik', 'configurable-http-proxy']);
 
 function program(): Command {
   const root = new Command('jupyterhub-traefik-proxy')
@@ -18,7 +19,8 @@ function program(): Command {
     .version(VERSION, '-V, --version', 'print the version')
     .showSuggestionAfterError()
     .addHelpText('after', '\nDocumentation: docs/ in the package, README.md first.');
-  for (const command of [traefikCommand(), hubCommand(), checkCommand()]) root.addCommand(command);
+  for (const command of [traefikCommand(), hubCommand(), configurableHttpProxyCommand(), checkCommand()])
+    root.addCommand(command);
   root
     .command('version')
     .description('print the version')

@@ -86,7 +86,8 @@ export interface PingConfiguration {
 /** `log`. */
 export interface LogConfiguration {
   readonly level: 'TRACE' | 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' | 'FATAL' | 'PANIC';
-  readonly format: 'common' | 'json';
+  /** `chp`: as the configurable-http-proxy command writes its log. */
+  readonly format: 'common' | 'json' | 'chp';
   readonly filePath?: string;
   readonly noColor: boolean;
 }
@@ -95,6 +96,8 @@ export interface LogConfiguration {
 export interface ServersTransportConfiguration {
   readonly insecureSkipVerify: boolean;
   readonly rootCAs: readonly string[];
+  /** PEM texts, shown to servers that ask; only from the configurable-http-proxy command. */
+  readonly certificates?: readonly { readonly cert: string; readonly key: string }[];
   readonly maxIdleConnsPerHost: number;
   /** Connections per server and worker, tunnels included; 0 = no limit. */
   readonly maxConnsPerHost: number;

@@ -3,6 +3,7 @@
 import { createLogger } from '../log.ts';
 import { runChild } from '../supervisor/child.ts';
 import type { ControllerStart, ToController } from '../supervisor/messages.ts';
+import { startChpController } from './chp-controller.ts';
 import { startHubController } from './hub-controller.ts';
 import { startTraefikController } from './traefik-controller.ts';
 
@@ -24,9 +25,14 @@ function start(message: ControllerStart): Promise<RunningController> {
     log.fatal({ err: error }, 'the controller met a mistake of the program');
     process.exit(1);
   });
-  return message.controller.kind === 'traefik'
-    ? startTraefikController(message, log)
-    : startHubController(message, message.controller.settings, log);
+  switch (message.controller.kind) {
+    case 'traefik':
+      return startTraefikController(message, log);
+    case 'hub':
+      return startHubController(message, message.controller.settings, log);
+    case 'chp':
+      return startChpController(message, message.controller.settings, log);
+  }
 }
 
 runChild('jtp controller', async (received) => {

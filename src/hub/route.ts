@@ -29,6 +29,8 @@ export interface ElementOptions {
   readonly entryPoint: string;
   /** Whether the engine can be told to put a target's path before the request's; Traefik can from 3.3 on. */
   readonly preservePath: boolean;
+  /** False: servers get their own name as Host. Default true. */
+  readonly passHostHeader?: boolean;
 }
 
 /** What a route looks like in the dynamic configuration. */
@@ -86,7 +88,7 @@ export function routeElements(route: HubRoute, options: ElementOptions): RouteEl
     service: {
       loadBalancer: {
         servers: [{ url, ...(preservePath ? { preservePath } : {}) }],
-        passHostHeader: true,
+        passHostHeader: options.passHostHeader ?? true,
       },
     },
   };

@@ -1,11 +1,14 @@
 // What the supervisor and its children say to each other, over Node's own channel. The channel's end is how a child learns that the
 // supervisor is gone.
 
+import type { ChpControllerSettings } from '../config/chp.ts';
 import type { StaticConfiguration } from '../config/static.ts';
 
 /** Which controller to run. */
 export type ControllerKind =
-  { readonly kind: 'traefik' } | { readonly kind: 'hub'; readonly settings: unknown };
+  | { readonly kind: 'traefik' }
+  | { readonly kind: 'hub'; readonly settings: unknown }
+  | { readonly kind: 'chp'; readonly settings: ChpControllerSettings };
 
 /** Everything a child is started with. */
 export interface WorkerStart {

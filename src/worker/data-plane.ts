@@ -5,6 +5,8 @@ import { BlockList, isIP } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { ChpConfiguration, EntryPointConfiguration, StaticConfiguration } from '../config/static.ts';
 import { EntryPoint } from '../entrypoint/entry-point.ts';
+import { ChpErrorPages } from '../exchange/chp-error-pages.ts';
+import type { ChpErrorPagesOptions } from '../exchange/chp-error-pages.ts';
 import { HealthHandler, RedirectHandler } from '../exchange/chp-handlers.ts';
 import type { ForwardedPolicy } from '../exchange/forwarded.ts';
 import { RoutingHandler } from '../exchange/request-handler.ts';
@@ -47,6 +49,7 @@ export class DataPlane {
   readonly #targets: TargetRegistry;
   readonly #controller: Target;
   readonly #table: WorkerTable;
+  readonly #errorPages: ChpErrorPages | undefined;
   readonly #entryPoints: readonly EntryPoint[];
 
   constructor(options: DataPlaneOptions) {
@@ -75,6 +78,8 @@ export class DataPlane {
       log,
     });
     const { chp } = configuration;
+    this.#errorPages =
+      chp === undefined ? undefined : new ChpErrorPages(errorPageOptions(configuration, chp));
     const rewriting = chp === undefined ? undefined : new Rewriting(chp);
     this.#entryPoints = [...configuration.entryPoints.values()].map(
       (entryPoint) =>
@@ -93,6 +98,7 @@ export class DataPlane {
               counters: this.#upstreamCounters,
               forwarded: forwardedPolicy(entryPoint, chp, rewriting),
               rewriting,
+              errorPages: this.#errorPages,
             }),
           ),
         }),
@@ -156,6 +162,7 @@ export class DataPlane {
     for (const tunnel of this.#tunnels) tunnel.destroy();
     this.#targets.close();
     this.#controller.close();
+    this.#errorPages?.close();
     this.#deadlines.close();
   }
 }
@@ -172,13 +179,27 @@ function chpHandler(
   return new HealthHandler(routing);
 }
 
-function transportOptions({ serversTransport }: StaticConfiguration): TransportOptions {
+function errorPageOptions(
+  { serversTransport }: StaticConfiguration,
+  chp: ChpConfiguration,
+): ChpErrorPagesOptions {
+  const { rootCAs, certificates, insecureSkipVerify } = transportOptions({ serversTransport });
+  return {
+    folder: chp.errorPath,
+    target: chp.errorTarget,
+    tls: { rootCAs, certificates, insecureSkipVerify },
+  };
+}
+
+function transportOptions({
+  serversTransport,
+}: Pick<StaticConfiguration, 'serversTransport'>): TransportOptions {
   return {
     insecureSkipVerify: serversTransport.insecureSkipVerify,
     rootCAs: serversTransport.rootCAs.map((pathOrPem) =>
       pathOrPem.includes('-----BEGIN') ? pathOrPem : readFileSync(pathOrPem, 'utf8'),
     ),
-    certificates: [],
+    certificates: serversTransport.certificates ?? [],
     maxIdleConnsPerHost: serversTransport.maxIdleConnsPerHost,
     maxConnsPerHost: serversTransport.maxConnsPerHost,
     maxQueuedPerHost: serversTransport.maxQueuedPerHost,

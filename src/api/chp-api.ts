@@ -1,0 +1,246 @@
+// The REST API of configurable-http-proxy, for its own command: paths, statuses, bodies and the form of documents are that program's.
+// Source: its REST API documentation and its observed answers. The token is checked before a body is read, which that program does after.
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import fastify from 'fastify';
+import type {
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifyServerOptions,
+} from 'fastify';
+import { z } from 'zod';
+import { errorText, ProxyError } from '../errors.ts';
+import type { HubRoute, Json } from '../hub/route.ts';
+import type { Logger } from '../log.ts';
+import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
+import { openApiDocument } from './open-api.ts';
+import type { RouteTable } from './routes-api.ts';
+
+/** One route has room for any payload. */
+const MAX_ROUTE_BYTES = 1024 * 1024;
+
+/** When something last happened on a route. */
+export interface RouteActivity {
+  /** Milliseconds since the epoch. */
+  readonly lastActivity: (routespec: string) => number;
+  /** The route was added or replaced just now. */
+  readonly begin: (routespec: string) => void;
+}
+
+/** Counted for the metrics. */
+export interface ChpApiCounters {
+  readonly routesRead: () => void;
+  readonly routeAdded: () => void;
+  readonly routeDeleted: () => void;
+  readonly answered: (status: number) => void;
+}
+
+/** What the API is made of. */
+export interface ChpApiOptions {
+  readonly table: RouteTable;
+  readonly activity: RouteActivity;
+  /** Empty: everybody may do everything. */
+  readonly token: string;
+  /** The first segment of a path is a host. */
+  readonly hostRouting: boolean;
+  readonly counters: ChpApiCounters;
+  readonly log: Logger;
+  /** `https` for TLS. */
+  readonly server?: FastifyServerOptions;
+}
+
+const json: z.ZodType<Json> = z.json();
+const route = z.looseObject({ target: z.string() }).catchall(json);
+
+const ROUTES = /^\/api\/routes(?:\/.*)?$/;
+const OPEN_API = '/api/openapi.json';
+
+/** Builds the API; the caller lets it listen. */
+export function createChpApi(options: ChpApiOptions): FastifyInstance {
+  const app = fastify({
+    ...options.server,
+    logger: false,
+    bodyLimit: MAX_ROUTE_BYTES,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: 8192 },
+    // A path with a malformed escape never reaches a route.
+    frameworkErrors: (error, _request, reply) => {
+      void (reply as FastifyReply).code(400).send(`Invalid path: ${error.message}`);
+    },
+  });
+  // JupyterHub labels its JSON in three different ways.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    done(null, body);
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    logAnswer(request, reply, options);
+    done();
+  });
+  app.setNotFoundHandler((request, reply) =>
+    ROUTES.test(pathOf(request)) || pathOf(request) === OPEN_API
+      ? reply.code(405).send('Method not supported')
+      : reply.code(404).send('Not Found'),
+  );
+  app.setErrorHandler((error: FastifyError | ProxyError, _request, reply) =>
+    answerError(error, reply, options.log),
+  );
+  app.register((scope, _options, done) => {
+    const isRightToken = tokenChecker(options.token);
+    scope.addHook('onRequest', (request, reply, next) => {
+      if (isRightToken(request.headers.authorization)) next();
+      // The body is not read: the connection cannot be used any more when there is one.
+      else void reply.header('connection', 'close').code(403).send();
+    });
+    for (const url of ['/api/routes', '/api/routes/*']) {
+      scope.get(url, (request, reply) => read(request, reply, options));
+      scope.post(url, (request, reply) => add(request, reply, options));
+      scope.delete(url, (request, reply) => remove(request, reply, options));
+    }
+    scope.get(OPEN_API, (_request, reply) => sendJson(reply, openApiDocument()));
+    done();
+  });
+  return app;
+}
+
+function read(request: FastifyRequest, reply: FastifyReply, options: ChpApiOptions): FastifyReply {
+  if (restOf(request) === '') {
+    options.counters.routesRead();
+    return sendJson(reply, JSON.stringify(allRoutes(request, options)));
+  }
+  const found = options.table.routes.get(wanted(request, options));
+  return found === undefined
+    ? reply.code(404).send()
+    : sendJson(reply, JSON.stringify(document(found, options)));
+}
+
+async function add(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: ChpApiOptions,
+): Promise<FastifyReply> {
+  const { target, ...payload } = parseBody(request);
+  const routespec = wanted(request, options);
+  // Set by us, below.
+  delete payload['last_activity'];
+  const host =
+    options.hostRouting && routespec !== '/' ? { host: routespec.slice(0, routespec.indexOf('/')) } : {};
+  await options.table.change({ add: [{ routespec, target, data: { ...payload, ...host } }], remove: [] });
+  options.activity.begin(routespec);
+  options.counters.routeAdded();
+  options.log.info(`Route added ${pathOfRoutespec(routespec)} -> ${target}`);
+  return reply.code(201).send();
+}
+
+async function remove(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: ChpApiOptions,
+): Promise<FastifyReply> {
+  const routespec = wanted(request, options);
+  options.counters.routeDeleted();
+  if (!options.table.routes.has(routespec)) return reply.code(404).send();
+  await options.table.change({ add: [], remove: [routespec] });
+  options.log.info(`Route removed ${pathOfRoutespec(routespec)}`);
+  return reply.code(204).send();
+}
+
+function document({ routespec, target, data }: HubRoute, { activity }: ChpApiOptions): Record<string, Json> {
+  return { ...data, target, last_activity: new Date(activity.lastActivity(routespec)).toISOString() };
+}
+
+function allRoutes(request: FastifyRequest, options: ChpApiOptions): Record<string, unknown> {
+  const { searchParams } = new URL(request.url, 'http://localhost');
+  const since = searchParams.get('inactiveSince') ?? searchParams.get('inactive_since') ?? '';
+  const limit = since === '' ? Infinity : Date.parse(since);
+  if (Number.isNaN(limit))
+    throw new ProxyError('JTP_ERR_API_REQUEST', {
+      message: `Invalid datestamp '${since}' must be ISO8601.`,
+    });
+  // Any path is a key here, so the object must have no names of its own.
+  const documents = Object.create(null) as Record<string, unknown>;
+  for (const found of options.table.routes.values())
+    if (options.activity.lastActivity(found.routespec) < limit)
+      documents[pathOfRoutespec(found.routespec)] = document(found, options);
+  return documents;
+}
+
+function sendJson(reply: FastifyReply, text: string): FastifyReply {
+  // As bytes: a string would get a charset that clients of configurable-http-proxy have never seen.
+  return reply.header('content-type', 'application/json').send(Buffer.from(text, 'utf8'));
+}
+
+/** The path without the query, dots resolved, escapes as they came. */
+function pathOf(request: FastifyRequest): string {
+  const { url } = request;
+  return new URL(url.startsWith('/') ? `http://localhost${url}` : url).pathname;
+}
+
+/** What follows `/api/routes`; empty for the table as a whole. */
+function restOf(request: FastifyRequest): string {
+  const rest = pathOf(request).slice('/api/routes'.length);
+  return rest === '/' ? '' : rest;
+}
+
+/** The routespec that a request is about; slashes at the end and empty segments do not count. */
+function wanted(request: FastifyRequest, { hostRouting }: ChpApiOptions): string {
+  const routespec = routespecOfPath(restOf(request).replace(/\/{2,}/g, '/'));
+  if (routespec === undefined)
+    throw new ProxyError('JTP_ERR_API_REQUEST', { message: 'the path is not percent-encoded UTF-8' });
+  return hostRouting && routespec !== '/' ? hostFirst(routespec) : routespec;
+}
+
+/** `/Example.org/x/` is `example.org/x/`. */
+function hostFirst(routespec: string): string {
+  const slash = routespec.indexOf('/', 1);
+  const host = decodeURIComponent(routespec.slice(1, slash));
+  return `${host.toLowerCase()}${routespec.slice(slash)}`;
+}
+
+function parseBody(request: FastifyRequest): { readonly target: string; [key: string]: Json } {
+  let content: unknown;
+  try {
+    content = JSON.parse(typeof request.body === 'string' ? request.body : '');
+  } catch (cause) {
+    throw new ProxyError('JTP_ERR_API_REQUEST', {
+      message: `Body not valid JSON: ${errorText(cause)}`,
+      cause,
+    });
+  }
+  const result = route.safeParse(content);
+  if (result.success) return result.data;
+  throw new ProxyError('JTP_ERR_API_REQUEST', { message: "Must specify 'target' as string" });
+}
+
+/** `token T`; compared without telling by its time where they differ. */
+function tokenChecker(token: string): (authorization: string | undefined) => boolean {
+  if (token === '') return () => true;
+  const digest = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest();
+  const wantedDigest = digest(token);
+  return (authorization) => {
+    const given = /^token[ \t]+(\S+)[ \t]*$/.exec(authorization ?? '')?.[1];
+    return timingSafeEqual(digest(given ?? ''), wantedDigest) && given !== undefined;
+  };
+}
+
+function answerError(error: FastifyError | ProxyError, reply: FastifyReply, log: Logger): FastifyReply {
+  const status = error instanceof ProxyError ? (error.status ?? 500) : (error.statusCode ?? 500);
+  if (status < 500) return reply.code(status).send(error.message);
+  log.error({ reason: errorText(error) }, 'a request to the REST API failed');
+  return reply
+    .code(status)
+    .send(error instanceof ProxyError ? error.message : 'the request failed; see the log');
+}
+
+/** One line per request, without its query. */
+function logAnswer(request: FastifyRequest, reply: FastifyReply, { counters, log }: ChpApiOptions): void {
+  const { statusCode } = reply;
+  counters.answered(statusCode);
+  const line = `${String(statusCode)} ${request.method} ${request.url.split('?')[0] ?? ''}`;
+  if (statusCode >= 500) log.error(line);
+  else if (statusCode >= 400) log.warn(line);
+  else log.info(line);
+}

@@ -1,0 +1,101 @@
+// `configurable-http-proxy`: that program's command line and REST API on our controller and engine.
+
+import { rmSync, statSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import type { Command } from 'commander';
+import { errorText, ProxyError } from '../errors.ts';
+import { createLogger } from '../log.ts';
+import type { Logger } from '../log.ts';
+import { runSupervisor } from '../supervisor/supervisor.ts';
+import { chpCommand } from './chp-options.ts';
+import type { ChpOptions } from './chp-options.ts';
+import { setUpChp } from './chp-setup.ts';
+import type { ChpSetup } from './chp-setup.ts';
+import { sayNotices, workerCount } from './traefik.ts';
+
+export function configurableHttpProxyCommand(): Command {
+  return chpCommand().action(async (options: ChpOptions, command: Command) => {
+    process.exitCode = await run(options, command);
+  });
+}
+
+async function run(options: ChpOptions, command: Command): Promise<number> {
+  const setup = setUpChp(options, (name) => command.getOptionValueSource(name) === 'cli', process.env);
+  const sockets = socketPaths(setup);
+  for (const path of sockets) await freeSocket(path);
+  const log = createLogger('supervisor', setup.static.log);
+  for (const warning of setup.warnings) log.warn(warning);
+  sayNotices(setup.static, log);
+  process.title = 'jtp configurable-http-proxy';
+  const exitCode = await runSupervisor({
+    static: setup.static,
+    workers: workerCount(options.workers),
+    controller: { kind: 'chp', settings: setup.controller },
+    log,
+    onReady: () => {
+      sayReady(setup, options, log);
+    },
+    onFailure: (message) => {
+      process.stderr.write(`configurable-http-proxy: ${message}\n`);
+    },
+  });
+  removeFiles([...sockets, ...(options.pidFile === undefined ? [] : [options.pidFile])]);
+  return exitCode;
+}
+
+function sayReady(setup: ChpSetup, options: ChpOptions, log: Logger): void {
+  log.info(`Proxying ${setup.publicUrl} to ${options.defaultTarget ?? '(no default)'}`);
+  if (setup.redirectUrl !== undefined)
+    log.info(`Added HTTP to HTTPS redirection from ${setup.redirectUrl} to ${setup.publicUrl}`);
+  const { pidFile } = options;
+  if (pidFile === undefined) return;
+  try {
+    writeFileSync(pidFile, String(process.pid));
+    log.info(`Writing pid ${String(process.pid)} to ${pidFile}`);
+  } catch (error) {
+    log.error({ file: pidFile, reason: errorText(error) }, 'the pid file cannot be written');
+  }
+}
+
+function socketPaths({ static: configuration, controller }: ChpSetup): readonly string[] {
+  const paths = [...configuration.entryPoints.values()].map(({ address }) => address.path);
+  for (const address of [controller.api.address, controller.metrics])
+    if (address !== undefined && 'path' in address) paths.push(address.path);
+  return paths.filter((path) => path !== undefined);
+}
+
+/** Removes a socket that nobody listens on any more; rejects with JTP_ERR_ENTRYPOINT_LISTEN when somebody does, or it is no socket. */
+async function freeSocket(path: string): Promise<void> {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return;
+  const reason = stats.isSocket()
+    ? (await isListening(path))
+      ? 'another program listens there'
+      : undefined
+    : 'there is a file of this name, which is no socket';
+  if (reason !== undefined)
+    throw new ProxyError('JTP_ERR_ENTRYPOINT_LISTEN', { message: `cannot listen on ${path}: ${reason}` });
+  rmSync(path, { force: true });
+}
+
+function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => {
+      resolve(false);
+    });
+  });
+}
+
+function removeFiles(paths: readonly string[]): void {
+  for (const path of paths)
+    try {
+      rmSync(path, { force: true });
+    } catch {
+      // Somebody else may have made the folder unwritable; the next start says so.
+    }
+}

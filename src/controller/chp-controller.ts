@@ -1,0 +1,179 @@
+// The controller of the configurable-http-proxy command: its REST API → routes in memory or in a routes file → our engine.
+
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import { createChpApi } from '../api/chp-api.ts';
+import type { RouteTable } from '../api/routes-api.ts';
+import { chpUrl } from '../config/chp.ts';
+import type { ChpAddress, ChpControllerSettings, ChpTls } from '../config/chp.ts';
+import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
+import { errnoOf, errorText, ProxyError } from '../errors.ts';
+import { EmbeddedEngine } from '../hub/engine.ts';
+import { NODE_FILE_SYSTEM } from '../hub/file-system.ts';
+import { RouteStore } from '../hub/route-store.ts';
+import { RoutesFile } from '../hub/routes-file.ts';
+import { RoutesOnDisk } from '../hub/routes-on-disk.ts';
+import type { Logger } from '../log.ts';
+import { tell } from '../supervisor/child.ts';
+import type { ControllerStart, FromController } from '../supervisor/messages.ts';
+import { EngineController } from './engine-controller.ts';
+import type { RunningController } from './main.ts';
+import { MemoryTable } from './memory-table.ts';
+import { RouteClock } from './route-clock.ts';
+
+/** Where routes are kept, with its life cycle. */
+interface Storage {
+  readonly table: RouteTable;
+  readonly reload: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+/** Starts the controller and tells the supervisor when it is ready; rejects with a ProxyError whose message says what to do. */
+export async function startChpController(
+  start: ControllerStart,
+  settings: ChpControllerSettings,
+  log: Logger,
+): Promise<RunningController> {
+  const engine = await EngineController.create({
+    static: start.static,
+    runtimeFolder: start.runtimeFolder,
+    log,
+    onSilentWorker: (workerId) => {
+      tell({ type: 'silent', workerId } satisfies FromController);
+    },
+  });
+  const storage = await openStorage(start, settings, { engine, log });
+  await engine.start();
+  const workersKnown = newGate();
+  const table: RouteTable = {
+    routes: storage.table.routes,
+    change: async (change) => {
+      // A controller that takes another's place would wait for nobody before it is told who accepts.
+      await workersKnown.opened;
+      await storage.table.change(change);
+    },
+  };
+  const clock = new RouteClock(storage.table.routes);
+  const { defaultTarget: target } = settings;
+  // A controller that takes another's place has the routes of that one, whatever became of the default route.
+  if (target !== undefined && isFirst(start.runtimeFolder)) {
+    await storage.table.change({ add: [{ routespec: '/', target, data: {} }], remove: [] });
+    log.info(`Route added / -> ${target}`);
+  }
+  const api = createChpApi({
+    table,
+    activity: clock,
+    token: settings.token,
+    hostRouting: settings.hostRouting,
+    counters: NO_COUNTERS,
+    log,
+    server: tlsServer(settings.api.tls),
+  });
+  await listen(api, settings.api.address, 'the REST API');
+  log.info(`Proxy API at ${chpUrl(settings.api.address, settings.api.tls !== undefined)}/api/routes`);
+  tell({
+    type: 'ready',
+    apiUrl: chpUrl(settings.api.address, settings.api.tls !== undefined),
+  } satisfies FromController);
+  return {
+    setAccepting: (workerIds) => {
+      engine.setAccepting(workerIds);
+      workersKnown.open();
+    },
+    reload: storage.reload,
+    onServing: () => Promise.resolve(),
+    terminate: () => {
+      engine.terminate();
+    },
+    stop: async () => {
+      await api.close();
+      await storage.stop();
+      await engine.stop();
+    },
+  };
+}
+
+const NO_COUNTERS = {
+  routesRead: () => undefined,
+  routeAdded: () => undefined,
+  routeDeleted: () => undefined,
+  answered: () => undefined,
+};
+
+async function openStorage(
+  start: ControllerStart,
+  settings: ChpControllerSettings,
+  { engine, log }: { readonly engine: EngineController; readonly log: Logger },
+): Promise<Storage> {
+  const elements = {
+    entryPoint: settings.entryPoint,
+    preservePath: true,
+    passHostHeader: !settings.changeOrigin,
+  };
+  const embedded = new EmbeddedEngine(engine);
+  if (settings.routesFile === undefined) {
+    const table = new MemoryTable({
+      file: join(start.runtimeFolder, 'routes.jsonl'),
+      engine: embedded,
+      elements,
+    });
+    await table.start();
+    return { table, reload: () => Promise.resolve(), stop: () => Promise.resolve() };
+  }
+  const file = new RoutesFile({
+    path: settings.routesFile,
+    elements,
+    setup: () => Promise.resolve({}),
+    readForeign: parseDynamicConfiguration,
+    fs: NODE_FILE_SYSTEM,
+    log,
+  });
+  const persistence = new RoutesOnDisk({ file, fs: NODE_FILE_SYSTEM, log, usesJournal: true });
+  const store = new RouteStore({ persistence, engine: embedded, log });
+  await store.start();
+  return { table: store, reload: () => store.reload(), stop: () => store.stop() };
+}
+
+function tlsServer(tls: ChpTls | undefined): FastifyServerOptions {
+  return tls === undefined ? {} : ({ https: { ...tls, honorCipherOrder: true } } as FastifyServerOptions);
+}
+
+/** Whether this is the first controller of its supervisor. */
+function isFirst(runtimeFolder: string): boolean {
+  try {
+    writeFileSync(join(runtimeFolder, 'started'), '', { flag: 'wx' });
+    return true;
+  } catch {
+    // The first one has made the file.
+    return false;
+  }
+}
+
+/** Rejects with JTP_ERR_ENTRYPOINT_LISTEN. */
+async function listen(app: FastifyInstance, address: ChpAddress, what: string): Promise<void> {
+  // The command has made sure that nobody else listens on a socket of this name: one that is there is a dead predecessor's.
+  if ('path' in address) rmSync(address.path, { force: true });
+  try {
+    await app.listen('path' in address ? { path: address.path } : { ...address, host: address.host || '::' });
+  } catch (cause) {
+    if (!('path' in address) && address.host === '' && errnoOf(cause) === 'EAFNOSUPPORT') {
+      // A machine without IPv6.
+      await listen(app, { host: '0.0.0.0', port: address.port }, what);
+      return;
+    }
+    const isTaken = errnoOf(cause) === 'EADDRINUSE';
+    throw new ProxyError('JTP_ERR_ENTRYPOINT_LISTEN', {
+      message: `${what} cannot listen on ${'path' in address ? address.path : `${address.host}:${String(address.port)}`}: ${isTaken ? 'another program uses it (EADDRINUSE)' : errorText(cause)}`,
+      cause,
+    });
+  }
+}
+
+function newGate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
