@@ -105,7 +105,6 @@ export async function build() {
   const key = digest('src', 'test', 'bench', 'tsconfig.json', 'package-lock.json');
   await once('build', key, path.join(ROOT, 'dist', 'src', 'cli', 'main.js'), async () => {
     say('Building …');
-    rmSync(path.join(ROOT, 'dist'), { recursive: true, force: true });
     await run('building', process.execPath, [path.join(ROOT, 'scripts', 'build.mjs')]);
   });
 }
