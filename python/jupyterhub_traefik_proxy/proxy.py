@@ -7,23 +7,22 @@ import os
 import secrets
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlparse
+from urllib.parse import urlencode, urlparse
 
-import aiohttp
 from jupyterhub.proxy import Proxy
-from traitlets import Any, Bool, Dict, Integer, List, Unicode, default, observe, validate
+from traitlets import Bool, Dict, Integer, List, Unicode, default, observe, validate
 
-from .program import Program, ProgramError, end_process, find_command, is_alive, start_program
+from .controller import Controller, Refused, end_with, find_running, in_thread
+from .interface import FormerInterface
+from .program import ProgramError, find_command, start_program
 
-#: How often the watchdog looks, in seconds.
-WATCH_INTERVAL = 0.25
-#: How long a call waits for a program that is being started again, in seconds.
-RESTART_PATIENCE = 20
-#: The program lets requests finish for up to ten seconds when it is told to stop.
-STOP_PATIENCE = 15
+#: The engines that are known by name; everything else is the path of a Traefik.
+ENGINES = ("embedded", "traefik", "external")
+#: The routes file is the first that exists.
+ROUTES_FOLDERS = ("/etc/traefik", "~/.traefik")
 
 
-class TraefikProxy(Proxy):
+class TraefikProxy(FormerInterface, Proxy):
     """JupyterHub proxy with Traefik's configuration and an embedded engine."""
 
     #: The provider in Traefik's names: ``router@file``.
@@ -61,7 +60,6 @@ class TraefikProxy(Proxy):
     toml_static_config_file = Unicode(config=True, help="Deprecated name of static_config_file.")
 
     dynamic_config_file = Unicode(
-        "",
         config=True,
         help="""The routes file, TOML or YAML by its extension.
 
@@ -119,26 +117,27 @@ class TraefikProxy(Proxy):
 
     concurrency = Integer(10, config=True, help="How many route changes are sent at once; waiting ones share a write.")
 
-    #: The subprocess, when this object has started it.
-    traefik_process = Any()
-    #: Kept for code that reads them; the files themselves are the program's business.
-    static_config = Dict()
-    dynamic_config = Dict()
-
     def __init__(self, **kwargs):
+        self._given = frozenset(kwargs)
         super().__init__(**kwargs)
-        self._program = None
-        self._session = None
-        self._watchdog = None
-        self._starting = None
-        self._limit = None
-        self._is_stopping = False
+        self._warn_about_replaced_methods()
+        self._controller = Controller(
+            self._launch, log=self.log, concurrency=self.concurrency, timeout=self.check_route_timeout + 30
+        )
 
     # Configuration.
 
     @default("traefik_entrypoint")
     def _default_traefik_entrypoint(self):
         return "https" if self.is_https else "http"
+
+    @default("dynamic_config_file")
+    def _default_dynamic_config_file(self):
+        for folder in ROUTES_FOLDERS:
+            file = Path(folder).expanduser() / "rules.toml"
+            if file.exists():
+                return str(file)
+        return "rules.toml"
 
     @default("traefik_api_username")
     def _default_traefik_api_username(self):
@@ -169,24 +168,26 @@ class TraefikProxy(Proxy):
 
     @observe("toml_static_config_file")
     def _static_name_is_old(self, change):
-        self._take_old_name(change, "static_config_file", "TraefikProxy")
+        self._take_old_name(change, "static_config_file", type(self).__name__)
 
     def _take_old_name(self, change, new, owner):
         if change.new == getattr(self, new):
             return
-        self.log.warning(
-            "%s.%s is deprecated in jupyterhub-traefik-proxy 1.0, use %s.%s instead",
-            type(self).__name__,
-            change.name,
-            owner,
-            new,
-        )
+        name = type(self).__name__
+        # Complete before it is logged: what is looked for in logs is the text, not a pattern.
+        self.log.warning(f"{name}.{change.name} is deprecated in {name} 1.0, use {owner}.{new} instead")
         setattr(self, new, change.new)
 
     @property
     def is_https(self):
         """Whether clients reach the public entry point by TLS."""
         return urlparse(self.public_url).scheme == "https"
+
+    @property
+    def traefik_process(self):
+        """The program's process, when this object has started it."""
+        program = self._controller.program
+        return None if program is None else program.process
 
     def _settings(self):
         """What the program is told; the names are those of the traits."""
@@ -198,6 +199,7 @@ class TraefikProxy(Proxy):
             "publicUrl": self.public_url,
             "shouldStart": self.should_start,
             "staticConfigFile": os.path.abspath(self.static_config_file),
+            "dynamicConfigFile": os.path.abspath(self.dynamic_config_file),
             "traefikEntrypoint": self.traefik_entrypoint,
             "traefikApiUrl": self.traefik_api_url,
             "traefikApiUsername": self.traefik_api_username,
@@ -214,7 +216,6 @@ class TraefikProxy(Proxy):
         optional = {
             "sslKey": os.path.abspath(self.ssl_key) if self.ssl_key else "",
             "sslCert": os.path.abspath(self.ssl_cert) if self.ssl_cert else "",
-            "dynamicConfigFile": os.path.abspath(self.dynamic_config_file) if self.dynamic_config_file else "",
             "traefikApiHashedPassword": self.traefik_api_hashed_password,
             "traefikLogLevel": self.traefik_log_level,
         }
@@ -224,143 +225,57 @@ class TraefikProxy(Proxy):
     def _digest(self, settings):
         """Two hubs with equal settings can use the same program; a password made up at start does not count."""
         stable = dict(settings)
-        if "traefik_api_password" not in self._trait_values_given():
+        if not self._is_given("traefik_api_password"):
             stable.pop("traefikApiPassword", None)
         text = json.dumps(stable, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _trait_values_given(self):
-        given = set(self._constructor_names)
-        for cls in type(self).__mro__:
-            given.update(self.config.get(cls.__name__, {}))
-        return given
-
-    @property
-    def _constructor_names(self):
-        return self.__dict__.get("_given_names", ())
-
-    def __new__(cls, *args, **kwargs):
-        instance = super().__new__(cls, *args, **kwargs)
-        instance.__dict__["_given_names"] = tuple(kwargs)
-        return instance
+    def _is_given(self, trait):
+        return trait in self._given or any(trait in self.config.get(cls.__name__, {}) for cls in type(self).__mro__)
 
     # Life cycle.
 
     async def start(self):
         """Starts the program, or goes on with the one that a former hub has left running."""
-        self._is_stopping = False
-        self._program = await self._adopt() or await self._launch()
-        self._watch()
+        program = None
+        if self.state_file:
+            program, state = await find_running(self._state_path(), self._digest(self._settings()), self.log)
+            if program is not None and not self._is_given("traefik_api_password"):
+                self.traefik_api_password = state.get("traefikApiPassword") or self.traefik_api_password
+        await self._controller.start(program)
 
     async def stop(self):
         """Ends the program; requests that are being answered are finished first."""
-        self._is_stopping = True
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-            self._watchdog = None
-        await self._close_session()
-        program, self._program = self._program, None
-        if program is not None:
-            await _in_thread(program.stop, STOP_PATIENCE)
-
-    async def _wait_for_static_config(self):
-        """When the proxy is managed by somebody else: returns when its API answers."""
-        await self._ready()
-
-    @property
-    def _start_future(self):
-        return asyncio.ensure_future(self._ready())
-
-    async def _ready(self):
-        """The running program; in the external mode it is started by the first call that needs it."""
-        program = self._program
-        if program is not None and program.is_alive():
-            return program
-        if self.should_start and program is None and not self._is_stopping and self._starting is None:
-            raise RuntimeError("the proxy has not been started")
-        if self._starting is None:
-            self._starting = asyncio.ensure_future(self._launch())
-            self._starting.add_done_callback(self._started)
-        return await asyncio.shield(self._starting)
-
-    def _started(self, future):
-        self._starting = None
-        if not future.cancelled() and future.exception() is None:
-            self._program = future.result()
-            self._watch()
-
-    async def _launch(self):
-        settings = self._settings()
-        settings["digest"] = self._digest(settings)
-        settings["apiToken"] = secrets.token_hex(32)
-        if self.state_file and self.should_start:
-            settings["stateFile"] = self._state_path()
-        if self._program is not None:
-            # Started again after it died: everything stays where the hub and others expect it.
-            settings["apiToken"] = self._program.token
-        command = self.command or await _in_thread(find_command)
-        env = {**os.environ, **{name: str(value) for name, value in self.traefik_env.items()}}
-        program = await _in_thread(
-            partial(start_program, command, settings, timeout=self.check_route_timeout + 10, env=env)
-        )
-        self.traefik_process = program.process
-        self.log.info("Proxy running as process %s, its REST API at %s", program.pid, program.api_url)
-        return program
+        await self._controller.stop()
 
     def _state_path(self):
         return os.path.abspath(self.state_file)
 
-    def _read_state(self):
-        return json.loads(Path(self.state_file).read_text()) if self.state_file else None
+    @property
+    def _start_future(self):
+        """When the proxy is managed by somebody else: done when the program is ready and the engine is there."""
+        return None if self.should_start else asyncio.ensure_future(self._start_external())
 
-    async def _adopt(self):
-        """The program noted in the state file, if it runs with our settings; ended if it runs with others."""
-        try:
-            state = self._read_state()
-            program = Program(int(state["pid"]), state["apiUrl"], state["token"]) if state else None
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            self.log.warning("%s cannot be read and is not used: %s", self.state_file, error)
-            return None
-        if program is None or not is_alive(program.pid):
-            return None
-        try:
-            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-                headers = {"Authorization": f"token {program.token}"}
-                async with session.get(f"{program.api_url}/api/health", headers=headers) as response:
-                    health = await response.json() if response.status == 200 else {}
-        except (aiohttp.ClientError, asyncio.TimeoutError, ValueError):
-            health = {}
-        if health.get("pid") != program.pid:
-            # Another program may have the number by now: it is none of our business.
-            return None
-        if health.get("digest") == self._digest(self._settings()):
-            self.log.info("Going on with the proxy that runs as process %s", program.pid)
-            return program
-        self.log.info("Ending the proxy of a former hub (process %s): its settings were different", program.pid)
-        await _in_thread(end_process, program.pid, STOP_PATIENCE, partial(is_alive, program.pid))
-        return None
+    async def _start_external(self):
+        await self._controller.ready()
+        await self._wait_for_static_config()
 
-    def _watch(self):
-        if self._watchdog is None or self._watchdog.done():
-            self._watchdog = asyncio.ensure_future(self._keep_alive())
-
-    async def _keep_alive(self):
-        """Starts the program again when it has died."""
-        delay = 0.1
-        while not self._is_stopping:
-            await asyncio.sleep(WATCH_INTERVAL)
-            if self._program is None or self._program.is_alive():
-                continue
-            self.log.error("The proxy (process %s) has died and is started again", self._program.pid)
-            try:
-                await self._ready()
-                delay = 0.1
-            except ProgramError as error:
-                self.log.error("The proxy cannot be started: %s", error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 10)
+    async def _launch(self, token):
+        settings = self._settings()
+        settings["digest"] = self._digest(settings)
+        # Started again after it died: everything stays where the hub and others expect it.
+        settings["apiToken"] = token or secrets.token_hex(32)
+        if self.state_file and self.should_start:
+            settings["stateFile"] = self._state_path()
+        command = self.command or await in_thread(find_command)
+        env = {**os.environ, **{name: str(value) for name, value in self.traefik_env.items()}}
+        program = await in_thread(
+            partial(start_program, command, settings, timeout=self.check_route_timeout + 10, env=env)
+        )
+        if not self.should_start:
+            end_with(self, program)
+        self.log.info("Proxy running as process %s, its REST API at %s", program.pid, program.api_url)
+        return program
 
     # Routes.
 
@@ -383,50 +298,14 @@ class TraefikProxy(Proxy):
         return await self._call("GET", "/api/routespecs")
 
     async def get_route(self, routespec):
-        return (await self.get_all_routes()).get(self.validate_routespec(routespec))
+        wanted = self.validate_routespec(routespec)
+        return (await self._call("GET", f"/api/routespecs?{urlencode({'routespec': wanted})}")).get(wanted)
 
     async def _call(self, method, path, body=None):
-        """One request to the program; waits while it is being started again."""
-        if self._limit is None:
-            self._limit = asyncio.Semaphore(self.concurrency)
-        async with self._limit:
-            deadline = asyncio.get_running_loop().time() + RESTART_PATIENCE
-            while True:
-                program = await self._ready()
-                try:
-                    return await self._request(program, method, path, body)
-                except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
-                    # Nothing is lost by asking again: adding and deleting are idempotent.
-                    if asyncio.get_running_loop().time() > deadline:
-                        raise RuntimeError(
-                            f"the proxy's REST API at {program.api_url} does not answer: {error}"
-                        ) from error
-                await asyncio.sleep(0.1)
-
-    async def _request(self, program, method, path, body):
-        if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self.check_route_timeout + 30),
-                connector=aiohttp.TCPConnector(limit=self.concurrency),
-            )
-        headers = {"Authorization": f"token {program.token}"}
-        async with self._session.request(method, program.api_url + path, json=body, headers=headers) as response:
-            answer = await response.json(content_type=None)
-            if response.status < 300:
-                return answer
-            reason = answer.get("error") if isinstance(answer, dict) else None
-            message = reason or f"the proxy answered {response.status}"
-            if isinstance(answer, dict) and answer.get("code") == "JTP_ERR_ROUTE_TIMEOUT":
-                raise TimeoutError(message)
-            if isinstance(answer, dict) and answer.get("code") == "JTP_ERR_ROUTE_INVALID":
-                raise ValueError(message)
-            raise RuntimeError(message)
-
-    async def _close_session(self):
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-
-async def _in_thread(function, *args):
-    return await asyncio.get_running_loop().run_in_executor(None, partial(function, *args))
+        if self.should_start and self._controller.program is None:
+            raise RuntimeError("the proxy has not been started")
+        try:
+            return await self._controller.request(method, path, body)
+        except Refused as error:
+            kind = {"JTP_ERR_ROUTE_TIMEOUT": TimeoutError, "JTP_ERR_ROUTE_INVALID": ValueError}
+            raise kind.get(error.code, RuntimeError)(str(error)) from None

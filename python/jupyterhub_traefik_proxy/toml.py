@@ -12,4 +12,5 @@ class TraefikTomlProxy(TraefikFileProviderProxy):
 
     @observe("toml_dynamic_config_file")
     def _dynamic_name_is_old(self, change):
-        self._take_old_name(change, "dynamic_config_file", "TraefikFileProviderProxy")
+        # The name in the text is the one that has always been there.
+        self._take_old_name(change, "dynamic_config_file", "TraefikFileProvider")

@@ -12,6 +12,7 @@ from tempfile import NamedTemporaryFile
 from urllib.parse import unquote
 
 import escapism
+from traitlets import Unicode
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -59,16 +60,22 @@ def atomic_writing(path):
             raise
 
 
-def deep_merge(*dicts):
-    """The dictionaries merged, later ones winning; none of them is changed."""
-    result = {}
-    for each in dicts:
-        for key, value in each.items():
-            if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
-                result[key] = deep_merge(result[key], value)
-            else:
-                result[key] = deepcopy(value)
-    return result
+def deep_merge(a, b):
+    """Merges `b` into `a`, which is changed and returned; values of `b` win, and lists are replaced."""
+    for key, value in b.items():
+        if isinstance(value, Mapping) and isinstance(a.get(key), Mapping):
+            deep_merge(a[key], value)
+        else:
+            a[key] = deepcopy(value)
+    return a
+
+
+class KVStorePrefix(Unicode):
+    """A prefix in a key-value store: without trailing slashes, and for Consul without a leading one."""
+
+    def validate(self, obj, value):
+        prefix = super().validate(obj, value).rstrip("/")
+        return prefix.removeprefix("/") if "Consul" in type(obj).__name__ else prefix
 
 
 class TraefikConfigFileHandler:

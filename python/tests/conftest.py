@@ -115,7 +115,7 @@ async def client():
 
 def settings(**given):
     """Traits with ports of their own."""
-    return {
+    traits = {
         "public_url": f"http://127.0.0.1:{free_port()}",
         "traefik_api_url": f"http://127.0.0.1:{free_port()}",
         "traefik_api_username": "api_admin",
@@ -124,6 +124,7 @@ def settings(**given):
         "workers": 1,
         **given,
     }
+    return {name: value for name, value in traits.items() if value is not None}
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +145,7 @@ async def make_proxy(folder):
         return made[-1]
 
     yield make
-    pids = {proxy._program.pid for proxy in made if proxy._program is not None}
+    pids = {proxy._controller.program.pid for proxy in made if proxy._controller.program is not None}
     await asyncio.gather(*(proxy.stop() for proxy in made))
     pids.update(_noted_pids(folder))
     for pid in pids:

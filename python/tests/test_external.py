@@ -8,6 +8,7 @@ import pytest
 from conftest import static_file, until
 
 from jupyterhub_traefik_proxy.fileprovider import TraefikFileProviderProxy
+from jupyterhub_traefik_proxy.program import is_alive
 from jupyterhub_traefik_proxy.traefik_utils import TraefikConfigFileHandler
 
 
@@ -45,8 +46,24 @@ async def test_the_engine_is_left_running(make_proxy, engine):
     proxy = make_proxy(should_start=False)
     process = await engine(proxy, static_file(proxy))
     await proxy.get_all_routes()
+    pid = proxy._controller.program.pid
+    ended = proxy._controller.program.process
     await proxy.stop()
+    # Politely: nobody had to kill it.
+    assert ended.returncode == 0
+    assert not is_alive(pid)
     assert process.returncode is None
+
+
+async def test_it_ends_when_the_hub_does(make_proxy, engine):
+    proxy = make_proxy(should_start=False)
+    await engine(proxy, static_file(proxy))
+    await proxy.get_all_routes()
+    process = proxy._controller.program.process
+    # What the end of the hub's process does.
+    proxy._controller.program = None
+    process.stdin.close()
+    await until("the program to end", lambda: process.poll() == 0)
 
 
 async def test_a_route_that_does_not_appear(make_proxy, engine, backend):
@@ -95,7 +112,7 @@ async def test_the_controller_is_started_again(make_proxy, engine, backend, clie
     await engine(proxy, static_file(proxy))
     target = await backend()
     await proxy.add_route("/user/zoe/", target.url, {})
-    first = proxy._program.pid
+    first = proxy._controller.program.pid
     os.kill(first, signal.SIGKILL)
     await proxy.add_route("/user/other/", target.url, {})
     assert sorted(await proxy.get_all_routes()) == ["/user/other/", "/user/zoe/"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import stat
@@ -12,15 +13,18 @@ import pytest
 from conftest import basic_auth, fake_program, free_port, until
 
 from jupyterhub_traefik_proxy import program as program_module
+from jupyterhub_traefik_proxy.controller import find_running
 from jupyterhub_traefik_proxy.program import ProgramError, find_command, is_alive
 from jupyterhub_traefik_proxy.toml import TraefikTomlProxy
 from jupyterhub_traefik_proxy.traefik_utils import TraefikConfigFileHandler
+
+LOG = logging.getLogger(__name__)
 
 
 async def test_start_and_stop(make_proxy, folder):
     proxy = make_proxy()
     await proxy.start()
-    pid = proxy._program.pid
+    pid = proxy._controller.program.pid
     assert proxy.traefik_process.pid == pid
     static = TraefikConfigFileHandler("traefik.toml").load()
     assert set(static["entryPoints"]) == {"http", "auth_api"}
@@ -31,6 +35,9 @@ async def test_start_and_stop(make_proxy, folder):
     await proxy.stop()
     assert not is_alive(pid)
     assert not state.exists()
+    # A real Traefik started in this folder would take it for its own.
+    assert not (folder / "traefik.toml").exists()
+    assert (folder / "rules.toml").exists()
 
 
 async def test_api_auth(make_proxy):
@@ -52,12 +59,12 @@ async def test_it_is_started_again_with_its_routes(make_proxy, backend, client):
     await proxy.start()
     target = await backend()
     await proxy.add_route("/user/zoe/", target.url, {"user": "zoe"})
-    first = proxy._program
+    first = proxy._controller.program
     os.kill(first.pid, signal.SIGKILL)
     # A change asked for at once waits for the new program.
     await proxy.add_route("/user/other/", target.url, {})
-    assert proxy._program.pid != first.pid
-    assert proxy._program.token == first.token
+    assert proxy._controller.program.pid != first.pid
+    assert proxy._controller.program.token == first.token
     assert sorted(await proxy.get_all_routes()) == ["/user/other/", "/user/zoe/"]
     assert (await client(proxy, "/user/zoe/"))[0] == 200
 
@@ -65,9 +72,11 @@ async def test_it_is_started_again_with_its_routes(make_proxy, backend, client):
 async def test_the_watchdog_needs_no_call(make_proxy):
     proxy = make_proxy()
     await proxy.start()
-    first = proxy._program.pid
+    first = proxy._controller.program.pid
     os.kill(first, signal.SIGKILL)
-    await until("another program", lambda: proxy._program.pid != first and proxy._program.is_alive())
+    await until(
+        "another program", lambda: proxy._controller.program.pid != first and proxy._controller.program.is_alive()
+    )
 
 
 async def test_a_restarted_hub_goes_on_with_the_same_program(make_proxy, backend, client):
@@ -76,13 +85,12 @@ async def test_a_restarted_hub_goes_on_with_the_same_program(make_proxy, backend
     await former.start()
     target = await backend()
     await former.add_route("/user/zoe/", target.url, {"user": "zoe"})
-    pid = former._program.pid
+    pid = former._controller.program.pid
     # The former hub is gone without a farewell; its watchdog with it.
-    former._watchdog.cancel()
-    former._program = None
+    former._controller.program = None
     later = make_proxy(**given)
     await later.start()
-    assert later._program.pid == pid
+    assert later._controller.program.pid == pid
     assert later.traefik_process is None
     assert list(await later.get_all_routes()) == ["/user/zoe/"]
     assert (await client(later, "/user/zoe/"))[0] == 200
@@ -95,11 +103,10 @@ async def test_an_adopted_program_that_dies_is_started_again(make_proxy, backend
     former = make_proxy(**given)
     await former.start()
     await former.add_route("/user/zoe/", (await backend()).url, {})
-    former._watchdog.cancel()
-    process, former._program = former._program.process, None
+    process, former._controller.program = former._controller.program.process, None
     later = make_proxy(**given)
     await later.start()
-    os.kill(later._program.pid, signal.SIGKILL)
+    os.kill(later._controller.program.pid, signal.SIGKILL)
     await asyncio.get_running_loop().run_in_executor(None, process.wait)
     assert list(await later.get_all_routes()) == ["/user/zoe/"]
 
@@ -108,25 +115,55 @@ async def test_a_program_with_other_settings_is_replaced(make_proxy):
     given = {"public_url": f"http://127.0.0.1:{free_port()}", "traefik_api_url": f"http://127.0.0.1:{free_port()}"}
     former = make_proxy(**given)
     await former.start()
-    process = former._program.process
-    former._watchdog.cancel()
-    former._program = None
+    process = former._controller.program.process
+    former._controller.program = None
     # Somebody has to see the child's end, as init does when the hub is gone.
     reaper = asyncio.get_running_loop().run_in_executor(None, process.wait)
     later = make_proxy(**given, extra_dynamic_config={"http": {"middlewares": {}}})
     await later.start()
     await reaper
-    assert later._program.pid != process.pid
+    assert later._controller.program.pid != process.pid
 
 
 async def test_a_state_file_of_somebody_else_is_not_believed(make_proxy, folder):
-    proxy = make_proxy()
+    state = folder / "state.json"
     strange = json.dumps({"pid": 1, "apiUrl": "http://127.0.0.1:1", "token": "x"})
     for text in ["", "{", "[]", "7", '{"pid": 1}', strange]:
-        (folder / proxy.state_file).write_text(text)
-        assert await proxy._adopt() is None, text
+        state.write_text(text)
+        state.chmod(0o600)
+        assert await find_running(str(state), "digest", LOG) == (None, None), text
+    proxy = make_proxy(state_file=str(state))
     await proxy.start()
-    assert proxy._program.pid > 1
+    assert proxy._controller.program.pid > 1
+
+
+async def test_a_state_file_that_others_can_write_is_not_believed(make_proxy, folder, caplog):
+    given = {"public_url": f"http://127.0.0.1:{free_port()}", "traefik_api_url": f"http://127.0.0.1:{free_port()}"}
+    proxy = make_proxy(**given)
+    await proxy.start()
+    (folder / proxy.state_file).chmod(0o644)
+    digest = proxy._digest(proxy._settings())
+    assert await find_running(proxy._state_path(), digest, LOG) == (None, None)
+    (folder / proxy.state_file).chmod(0o600)
+    program, state = await find_running(proxy._state_path(), digest, LOG)
+    assert program.pid == proxy._controller.program.pid
+    assert state["traefikApiPassword"] == proxy.traefik_api_password
+
+
+async def test_a_made_up_password_is_taken_over(make_proxy):
+    given = {
+        "public_url": f"http://127.0.0.1:{free_port()}",
+        "traefik_api_url": f"http://127.0.0.1:{free_port()}",
+        "traefik_api_password": None,
+    }
+    former = make_proxy(**given)
+    await former.start()
+    former._controller.program = None
+    later = make_proxy(**given)
+    await later.start()
+    assert later.traefik_api_password == former.traefik_api_password
+    response = await later._traefik_api_request("/api/overview")
+    assert response.code == 200
 
 
 async def test_two_proxies_with_one_port(make_proxy):
@@ -193,16 +230,16 @@ def about(pid, name):
 async def test_environment(make_proxy):
     proxy = make_proxy(traefik_env={"FROM_THE_HUB": 7})
     await proxy.start()
-    environment = about(proxy._program.pid, "environ").split(b"\0")
+    environment = about(proxy._controller.program.pid, "environ").split(b"\0")
     assert b"FROM_THE_HUB=7" in environment
 
 
 async def test_secrets_are_no_arguments(make_proxy):
     proxy = make_proxy(traefik_api_password="a-secret-of-the-tests")
     await proxy.start()
-    arguments = about(proxy._program.pid, "cmdline")
+    arguments = about(proxy._controller.program.pid, "cmdline")
     assert b"a-secret-of-the-tests" not in arguments
-    assert proxy._program.token.encode() not in arguments
+    assert proxy._controller.program.token.encode() not in arguments
 
 
 async def test_the_class_of_the_old_documentation(make_proxy, folder, backend, client):
@@ -214,4 +251,4 @@ async def test_the_class_of_the_old_documentation(make_proxy, folder, backend, c
     await proxy.add_route("/user/zoe/", target.url, {})
     assert (await client(proxy, "/user/zoe/"))[0] == 200
     assert (folder / "old-static.toml").exists()
-    assert "/user/zoe/" in (folder / "old-rules.toml").read_text()
+    await until("the file", lambda: "/user/zoe/" in (folder / "old-rules.toml").read_text())

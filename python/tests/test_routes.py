@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from conftest import until
 
 from jupyterhub_traefik_proxy.traefik_utils import TraefikConfigFileHandler
 
@@ -133,7 +134,8 @@ async def test_many_at_once(proxy, backend):
     await asyncio.gather(*(proxy.add_route(name, target, {"user": name}) for name in names))
     assert sorted(await proxy.get_all_routes()) == sorted(names)
     file = TraefikConfigFileHandler(proxy.dynamic_config_file)
-    assert len(file.load()["jupyterhub"]["routes"]) > 0
+    # The file may be a second behind; it is complete then.
+    await until("the file", lambda: len(file.load().get("jupyterhub", {}).get("routes", {})) == 100)
     await asyncio.gather(*(proxy.delete_route(name) for name in names))
     assert await proxy.get_all_routes() == {}
 

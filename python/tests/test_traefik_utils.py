@@ -76,8 +76,11 @@ def test_atomic_writing_that_fails(tmp_path):
 
 def test_deep_merge():
     first = {"a": {"b": 1, "c": [1]}, "d": 1}
-    assert deep_merge(first, {"a": {"b": 2}}, {"d": {"e": 3}}) == {"a": {"b": 2, "c": [1]}, "d": {"e": 3}}
-    assert first == {"a": {"b": 1, "c": [1]}, "d": 1}
+    second = {"a": {"b": 2}, "d": {"e": 3}}
+    assert deep_merge(first, second) is first
+    assert first == {"a": {"b": 2, "c": [1]}, "d": {"e": 3}}
+    first["d"]["e"] = 4
+    assert second == {"a": {"b": 2}, "d": {"e": 3}}
 
 
 @pytest.mark.parametrize("extension", ["toml", "yaml", "yml"])

@@ -89,9 +89,12 @@ function registerHealth(app: FastifyInstance, { health }: RoutesApiOptions): voi
 }
 
 function registerRoutespecs(app: FastifyInstance, table: RouteTable): void {
-  app.get('/api/routespecs', (_request, reply) =>
-    reply.type('application/json; charset=utf-8').send(JSON.stringify(Object.fromEntries(table.routes))),
-  );
+  app.get('/api/routespecs', (request, reply) => {
+    const wanted = new URL(request.url, 'http://localhost').searchParams.get('routespec');
+    return reply
+      .type('application/json; charset=utf-8')
+      .send(JSON.stringify(wanted === null ? Object.fromEntries(table.routes) : oneRoute(table, wanted)));
+  });
   app.post('/api/routespecs', { bodyLimit: MAX_BULK_BYTES }, async (request, reply) => {
     const { add, remove } = parseBody(request, bulk);
     await table.change({
@@ -100,6 +103,12 @@ function registerRoutespecs(app: FastifyInstance, table: RouteTable): void {
     });
     return reply.send({ added: add.length, removed: remove.length });
   });
+}
+
+/** The table as if it had this route only. */
+function oneRoute(table: RouteTable, routespec: string): Readonly<Record<string, HubRoute>> {
+  const found = table.routes.get(routespec);
+  return found === undefined ? {} : { [routespec]: found };
 }
 
 function registerChpRoutes(app: FastifyInstance, table: RouteTable): void {

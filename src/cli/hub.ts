@@ -235,7 +235,7 @@ function withSecrets(settings: HubSettings): HubSettings {
 
 async function serve(settings: HubSettings, tell: (message: object) => void): Promise<number> {
   const routesFile = findRoutesFile(settings.dynamicConfigFile);
-  const { configuration, log } = await prepare(settings, routesFile);
+  const { configuration, staticFile, log } = await prepare(settings, routesFile);
   process.title = 'jtp hub';
   const exitCode = await runSupervisor({
     static: configuration,
@@ -258,6 +258,10 @@ async function serve(settings: HubSettings, tell: (message: object) => void): Pr
     },
   });
   removeStateFile(settings);
+  // Made for this run only; a Traefik started in this folder would take it for its own.
+  if (exitCode === 0 && staticFile !== undefined && isOurStaticFile(staticFile)) rmSync(staticFile);
+  // In external mode the input is listened to until the end, and would keep this process.
+  process.stdin.removeAllListeners('close').destroy();
   return exitCode;
 }
 
@@ -265,7 +269,12 @@ async function serve(settings: HubSettings, tell: (message: object) => void): Pr
 async function prepare(
   settings: HubSettings,
   routesFile: string,
-): Promise<{ readonly configuration: StaticConfiguration; readonly log: Logger }> {
+): Promise<{
+  readonly configuration: StaticConfiguration;
+  /** Undefined when the engine is somebody else's. */
+  readonly staticFile?: string;
+  readonly log: Logger;
+}> {
   // A hub's administrator wants to see what happens to the routes, which Traefik's own default would hide.
   const level = settings.traefikLogLevel ?? 'INFO';
   if (!settings.shouldStart) {
@@ -281,16 +290,16 @@ async function prepare(
   await writeStaticFile(staticFile, text, log);
   log.info({ file: staticFile }, 'wrote the static configuration');
   sayNotices(configuration, log);
-  return { configuration, log };
+  return { configuration, staticFile, log };
 }
 
 /** Read by a JupyterHub that comes back and finds this program still running. */
 function writeStateFile(settings: HubSettings, apiUrl: string, log: Logger): void {
-  const { stateFile, apiToken: token, digest } = settings;
+  const { stateFile, apiToken: token, digest, traefikApiPassword } = settings;
   if (stateFile === undefined) return;
   const temporary = `${stateFile}.${String(process.pid)}`;
   try {
-    const text = `${JSON.stringify({ pid: process.pid, apiUrl, token, digest, version: VERSION })}\n`;
+    const text = `${JSON.stringify({ pid: process.pid, apiUrl, token, digest, traefikApiPassword, version: VERSION })}\n`;
     rmSync(temporary, { force: true });
     writeFileSync(temporary, text, { mode: 0o600, flag: 'wx' });
     renameSync(temporary, stateFile);

@@ -177,7 +177,8 @@ describe('the hub command with an engine of ours', () => {
     hub.child.kill('SIGTERM');
     assert.equal(await within(hub.exited, 'the end'), 0);
     assert.equal(existsSync(join(folder, 'state.json')), false);
-    assert.equal(readFileSync(join(folder, 'traefik.toml'), 'utf8'), staticText);
+    // A real Traefik started in this folder would take it for its own.
+    assert.equal(existsSync(join(folder, 'traefik.toml')), false);
     assert.doesNotMatch(hub.output(), /not-to-be-seen|test-token/);
   });
 
