@@ -10,6 +10,7 @@ import { LineReader, toLine } from './lines.ts';
 import type { ControllerMessage, WorkerMessage } from './messages.ts';
 
 const RECONNECT_MS = 50;
+const TOOK = toLine({ type: 'took' } satisfies WorkerMessage);
 
 /** What a control client is made of. */
 export interface ControlClientOptions {
@@ -18,6 +19,8 @@ export interface ControlClientOptions {
   readonly log: Logger;
   /** Synchronous: when it returns, the change is live. */
   readonly onChange: (change: TableChange) => void;
+  /** The same, for part of a change or of the first table, which is not complete before `onChange`. */
+  readonly onPiece: (change: TableChange) => void;
 }
 
 /** One worker's link to the controller. */
@@ -66,9 +69,14 @@ export class ControlClient {
   }
 
   #hear(socket: Socket, message: ControllerMessage): void {
-    if (message.type === 'part') {
-      this.#routers.push(...message.routers);
-      this.#services.push(...message.services);
+    if (message.type === 'piece') {
+      const { change } = message;
+      this.#options.onPiece(change);
+      if (message.isOfSnapshot) {
+        this.#routers.push(...change.routers);
+        this.#services.push(...change.services);
+      }
+      socket.write(TOOK);
       return;
     }
     let { change } = message;

@@ -2,20 +2,22 @@
 // all of them have applied it.
 //
 //   worker connects ──hello──► snapshot ──applied──► in step ──change──► … (silent for SILENCE_MS: reported for killing)
+//
+// Every message is answered, so a worker that takes long for much is told from one that does nothing.
 
 import net from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { TableChange } from '../runtime/table-change.ts';
-import { LineReader, toLine } from './lines.ts';
-import { workerMessage } from './messages.ts';
-import type { ControllerMessage } from './messages.ts';
+import { LineReader } from './lines.ts';
+import { messagesOf, workerMessage } from './messages.ts';
+import { Outbox } from './outbox.ts';
 
-/** A worker that has not applied a change after this time is given up. */
+/** A worker that has not answered a message after this time is given up. */
 const SILENCE_MS = 2000;
-/** Elements per part of a snapshot. */
-const PART = 2000;
+/** Looks in that time. */
+const LOOKS = 20;
 
 /** What a control server is made of. */
 export interface ControlServerOptions {
@@ -24,32 +26,40 @@ export interface ControlServerOptions {
   readonly snapshot: () => TableChange;
   /** The worker does not answer; whoever owns it should end it. */
   readonly onSilent: (workerId: number) => void;
+  /** For tests; default SILENCE_MS. */
+  readonly silenceMs?: number;
 }
 
 interface WorkerLink {
   readonly socket: Socket;
+  readonly outbox: Outbox;
   workerId: number | undefined;
+  /** The generation of its table; -1 before it has a complete one. */
   applied: number;
 }
 
 interface Waiter {
   readonly generation: number;
   readonly resolve: () => void;
-  readonly deadline: number;
+  /** For accepting workers that are not even connected. */
+  deadline: number;
 }
 
 /** All workers of one controller. */
 export class ControlServer {
   readonly #options: ControlServerOptions;
+  readonly #silenceMs: number;
   readonly #server: Server;
   readonly #links = new Set<WorkerLink>();
   /** Workers that accept requests, connected to us or not: a change is live only when each has it. */
   #accepting = new Set<number>();
   readonly #waiters = new Set<Waiter>();
   #timer: NodeJS.Timeout | undefined;
+  #lookedAt = 0;
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
+    this.#silenceMs = options.silenceMs ?? SILENCE_MS;
     this.#server = net.createServer((socket) => {
       this.#welcome(socket);
     });
@@ -60,9 +70,10 @@ export class ControlServer {
       this.#server.once('error', reject);
       this.#server.listen(this.#options.path, resolve);
     });
+    this.#lookedAt = performance.now();
     this.#timer = setInterval(() => {
       this.#giveUpSilent();
-    }, 100);
+    }, this.#silenceMs / LOOKS);
     this.#timer.unref();
   }
 
@@ -80,18 +91,20 @@ export class ControlServer {
     this.#settle();
   }
 
-  /** Sends a change to every worker; resolves when every accepting one has applied it. */
+  /** Sends a change to every worker; resolves when every one that has a table has applied it, draining ones among them. */
   publish(change: TableChange): Promise<void> {
-    const line = toLine({ type: 'change', change } satisfies ControllerMessage);
-    for (const link of this.#links) if (link.workerId !== undefined) link.socket.write(line);
+    const messages = messagesOf(change);
+    const lines = messages.map((message) => Outbox.once(message));
+    for (const { workerId, outbox } of this.#links) if (workerId !== undefined) outbox.send(lines);
     if (this.#isLive(change.generation)) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#waiters.add({ generation: change.generation, resolve, deadline: Date.now() + SILENCE_MS });
+      const deadline = performance.now() + this.#silenceMs;
+      this.#waiters.add({ generation: change.generation, resolve, deadline });
     });
   }
 
   #welcome(socket: Socket): void {
-    const link: WorkerLink = { socket, workerId: undefined, applied: -1 };
+    const link: WorkerLink = { socket, outbox: new Outbox(socket), workerId: undefined, applied: -1 };
     const lines = new LineReader();
     this.#links.add(link);
     socket.on('data', (chunk: Buffer) => {
@@ -113,29 +126,19 @@ export class ControlServer {
 
   #hear(link: WorkerLink, document: unknown): void {
     const message = workerMessage.parse(document);
-    if (message.type === 'hello') {
-      link.workerId = message.workerId;
-      this.#sendSnapshot(link.socket);
-      return;
+    switch (message.type) {
+      case 'hello':
+        link.workerId = message.workerId;
+        link.outbox.send(messagesOf(this.#options.snapshot()).map((part) => Outbox.once(part)));
+        return;
+      case 'took':
+        link.outbox.onAnswer();
+        return;
+      case 'applied':
+        link.applied = message.generation;
+        link.outbox.onAnswer();
+        this.#settle();
     }
-    link.applied = message.generation;
-    this.#settle();
-  }
-
-  #sendSnapshot(socket: Socket): void {
-    const snapshot = this.#options.snapshot();
-    const { routers, services } = snapshot;
-    const parts = Math.ceil(Math.max(routers.length, services.length) / PART);
-    for (let part = 0; part < parts; part++) {
-      const message: ControllerMessage = {
-        type: 'part',
-        routers: routers.slice(part * PART, (part + 1) * PART),
-        services: services.slice(part * PART, (part + 1) * PART),
-      };
-      socket.write(toLine(message));
-    }
-    const last: ControllerMessage = { type: 'change', change: { ...snapshot, routers: [], services: [] } };
-    socket.write(toLine(last));
   }
 
   /** Every accepting worker, and every connected one that has a table already, has applied this generation. */
@@ -159,24 +162,33 @@ export class ControlServer {
 
   /** Whoever holds a change up for too long is given up; the change stands. */
   #giveUpSilent(): void {
-    const now = Date.now();
-    for (const waiter of this.#waiters) {
-      if (waiter.deadline > now) continue;
-      const applied = new Map<number, number>();
-      for (const link of this.#links)
-        if (link.workerId !== undefined) applied.set(link.workerId, link.applied);
-      for (const link of this.#links)
-        if (link.workerId !== undefined && link.applied < waiter.generation) {
-          this.#accepting.delete(link.workerId);
-          this.#options.onSilent(link.workerId);
-          link.socket.destroy();
-        }
-      for (const workerId of this.#accepting)
-        if (!applied.has(workerId)) {
-          this.#accepting.delete(workerId);
-          this.#options.onSilent(workerId);
-        }
+    const now = performance.now();
+    this.#excuse(now);
+    const connected = new Set<number>();
+    for (const { workerId, outbox, socket } of this.#links) {
+      if (workerId === undefined) continue;
+      connected.add(workerId);
+      if (now - outbox.unansweredSince <= this.#silenceMs) continue;
+      this.#giveUp(workerId);
+      socket.destroy();
     }
+    for (const waiter of this.#waiters)
+      if (waiter.deadline <= now)
+        for (const workerId of this.#accepting) if (!connected.has(workerId)) this.#giveUp(workerId);
     this.#settle();
+  }
+
+  /** When this process stood still, answers may be lying here unread. */
+  #excuse(now: number): void {
+    const lateMs = now - this.#lookedAt - this.#silenceMs / LOOKS;
+    this.#lookedAt = now;
+    if (lateMs < this.#silenceMs / LOOKS) return;
+    for (const { outbox } of this.#links) outbox.excuse(lateMs);
+    for (const waiter of this.#waiters) waiter.deadline += lateMs;
+  }
+
+  #giveUp(workerId: number): void {
+    this.#accepting.delete(workerId);
+    this.#options.onSilent(workerId);
   }
 }

@@ -19,10 +19,14 @@ export class LineReader {
     for (;;) {
       const end = chunk.indexOf(LINE_FEED, start);
       if (end < 0) break;
-      this.#keep(chunk.subarray(start, end));
-      documents.push(parse(Buffer.concat(this.#pieces).toString('utf8')));
-      this.#pieces = [];
-      this.#length = 0;
+      if (this.#length === 0 && end - start <= MAX_LINE_BYTES)
+        documents.push(parse(chunk.toString('utf8', start, end)));
+      else {
+        this.#keep(chunk.subarray(start, end));
+        documents.push(parse(Buffer.concat(this.#pieces).toString('utf8')));
+        this.#pieces = [];
+        this.#length = 0;
+      }
       start = end + 1;
     }
     if (start < chunk.length) this.#keep(chunk.subarray(start));

@@ -1,24 +1,72 @@
 // What the controller and the workers say to each other.
 
 import { z } from 'zod';
-import type { RouterSpec, ServiceSpec, TableChange } from '../runtime/table-change.ts';
+import type { TableChange } from '../runtime/table-change.ts';
 
-/** Worker → controller. */
+/** Worker → controller. Every message of the controller is answered, in order: `took` for a piece, `applied` for a change. */
 export type WorkerMessage =
   | { readonly type: 'hello'; readonly workerId: number }
+  | { readonly type: 'took' }
   | { readonly type: 'applied'; readonly generation: number };
 
-/** Controller → worker. A snapshot comes in parts, so that no single line blocks anybody for long; `change` completes it. */
+/**
+ * Controller → worker. What is large comes in pieces, each applied by itself, so that nobody stands still for long; `change` completes it.
+ * The pieces before a full change are a snapshot: whatever none of them has named goes with it.
+ */
 export type ControllerMessage =
-  | {
-      readonly type: 'part';
-      readonly routers: readonly RouterSpec[];
-      readonly services: readonly ServiceSpec[];
-    }
+  | { readonly type: 'piece'; readonly isOfSnapshot: boolean; readonly change: TableChange }
   | { readonly type: 'change'; readonly change: TableChange };
 
 /** Checks what a worker says: it is our own program, but its socket is a door. */
 export const workerMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('hello'), workerId: z.int() }),
+  z.object({ type: z.literal('took') }),
   z.object({ type: z.literal('applied'), generation: z.int() }),
 ]);
+
+/** Elements in a piece: some milliseconds of a worker's time. */
+const PIECE = 128;
+
+/** A change as messages, made when they are asked for. */
+export function messagesOf(change: TableChange): readonly (() => ControllerMessage)[] {
+  const { routers, services, full } = change;
+  if (!full && routers.length + services.length <= PIECE) return [() => ({ type: 'change', change })];
+  const { rest, removals, nothing } = dismantled(change);
+  const piece = (part: Partial<TableChange>): (() => ControllerMessage) => {
+    return () => ({ type: 'piece', isOfSnapshot: full, change: { ...nothing, ...part } });
+  };
+  const messages = [piece(rest)];
+  // What a router names has to be there before it.
+  for (let at = 0; at < services.length; at += PIECE)
+    messages.push(piece({ services: services.slice(at, at + PIECE) }));
+  for (let at = 0; at < routers.length; at += PIECE)
+    messages.push(piece({ routers: routers.slice(at, at + PIECE) }));
+  messages.push(() => ({
+    type: 'change',
+    change: { ...nothing, ...(full ? rest : {}), ...removals, full },
+  }));
+  return messages;
+}
+
+/** What is neither a router nor a service: what comes first, what goes last, and a change that changes nothing. */
+function dismantled(change: TableChange): {
+  readonly rest: Partial<TableChange>;
+  readonly removals: Partial<TableChange>;
+  readonly nothing: TableChange;
+} {
+  const entries = Object.entries(change).filter(
+    ([key]) => !['generation', 'full', 'routers', 'services'].includes(key),
+  );
+  return {
+    rest: Object.fromEntries(entries.filter(([key]) => !key.startsWith('removed'))),
+    removals: Object.fromEntries(entries.filter(([key]) => key.startsWith('removed'))),
+    nothing: {
+      generation: change.generation,
+      full: false,
+      routers: [],
+      removedRouters: [],
+      services: [],
+      removedServices: [],
+    },
+  };
+}

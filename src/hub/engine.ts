@@ -7,6 +7,9 @@ import type { DynamicPatch } from '../runtime/dynamic-patch.ts';
 /** The name under which the routes' provider is known, as with Traefik's file provider: `router__2F@file`. */
 export const PROVIDER = 'file';
 
+/** Routes that are handed over at once. */
+const PART = 500;
+
 /** An engine as the store sees it. */
 export interface RouteEngine {
   /** The whole table: at start, and when somebody else's part of the file has changed. */
@@ -39,8 +42,12 @@ export class EmbeddedEngine implements RouteEngine {
     return this.#table.replace(PROVIDER, configuration);
   }
 
-  apply(patch: DynamicPatch): Promise<void> {
-    return this.#table.patch(PROVIDER, patch);
+  /** Many changes go one after the other, so that workers begin while the rest is being prepared. */
+  async apply(patch: DynamicPatch): Promise<void> {
+    const parts = partsOf(patch);
+    await (parts.length === 1
+      ? this.#table.patch(PROVIDER, patch)
+      : Promise.all(parts.map((part) => this.#table.patch(PROVIDER, part))));
   }
 
   confirm(): Promise<void> {
@@ -50,4 +57,22 @@ export class EmbeddedEngine implements RouteEngine {
   close(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+/** Parts of a patch that can go one after the other: routes do not depend on each other. */
+function partsOf(patch: DynamicPatch): readonly DynamicPatch[] {
+  const { setRouters, setServices, deleteRouters, deleteServices } = patch;
+  if (setRouters.size + deleteRouters.length <= PART) return [patch];
+  const parts: DynamicPatch[] = [];
+  // A route's router and its service stand at the same place.
+  const routers = [...setRouters];
+  const services = [...setServices];
+  for (let at = 0; at < Math.max(routers.length, deleteRouters.length); at += PART)
+    parts.push({
+      setRouters: new Map(routers.slice(at, at + PART)),
+      setServices: new Map(services.slice(at, at + PART)),
+      deleteRouters: deleteRouters.slice(at, at + PART),
+      deleteServices: deleteServices.slice(at, at + PART),
+    });
+  return parts;
 }

@@ -10,7 +10,7 @@ import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { DynamicPatch } from '../runtime/dynamic-patch.ts';
 import type { RouteEngine } from './engine.ts';
-import type { ElementOptions, HubRoute, RouteChange } from './route.ts';
+import type { ElementOptions, HubRoute, RouteChange, RouteElements } from './route.ts';
 import { normalizeRoute } from './route.ts';
 import { normalizeRoutespec, routeName } from './routespec.ts';
 import type { TableChange } from './routes-file.ts';
@@ -26,13 +26,14 @@ export interface RoutePersistence {
   /** Looks now at what others have done and heals it; rejects like `commit`. */
   readonly settle: () => Promise<void>;
   /** Looks by itself from now on; calls back when what is configured beside the routes has changed. */
-  readonly watch: (onForeignChange: () => void) => Promise<void>;
+  readonly watch: (onForeignChange: () => void) => void;
   readonly close: () => Promise<void>;
   /** Routes become routers in another way from now on; false when no router changes by that. */
   readonly reconfigure: (elements: ElementOptions) => boolean;
   /** All routes with their routers and services. */
   readonly written: Iterable<WrittenRoute>;
-  readonly write: (route: HubRoute) => WrittenRoute;
+  /** Router and service of a route that has been committed. */
+  readonly elementsOf: (routespec: string) => RouteElements | undefined;
   /** What is configured beside the routes. */
   readonly foreign: DynamicConfiguration;
 }
@@ -78,7 +79,7 @@ export class RouteStore {
     for (const { route } of this.#persistence.written) this.#routes.set(route.routespec, route);
     await this.#engine.replace(this.#configuration());
     this.#isStarted = true;
-    await this.#persistence.watch(() => {
+    this.#persistence.watch(() => {
       this.#handOver(this.#engine.replace(this.#configuration()));
     });
   }
@@ -136,6 +137,8 @@ export class RouteStore {
   async #run(): Promise<void> {
     while (this.#queue.length > 0 || this.#newElements !== undefined) {
       this.#reconfigure();
+      // Everything that the system has already received shares this commit: what one costs beside the changes is most of it.
+      await new Promise(setImmediate);
       const requests = this.#queue;
       this.#queue = [];
       try {
@@ -210,7 +213,8 @@ export class RouteStore {
         deleteServices.push(routeName('service', routespec));
         continue;
       }
-      const { elements } = this.#persistence.write(route);
+      const elements = this.#persistence.elementsOf(routespec);
+      if (elements === undefined) continue;
       setRouters.set(elements.routerName, elements.router);
       setServices.set(elements.serviceName, elements.service);
     }

@@ -4,8 +4,6 @@
 
 import { watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
-import { realpath } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
 import type { DynamicConfiguration } from '../config/dynamic.ts';
 import { EMPTY_DYNAMIC_CONFIGURATION } from '../config/dynamic.ts';
 import { ConfigError, errorText, formatProblem, ProxyError } from '../errors.ts';
@@ -84,6 +82,7 @@ export class RoutesFile {
   /** A state that looked wrong once. */
   #suspect: string | undefined;
   #watcher: FSWatcher | undefined;
+  #onEvent: (() => void) | undefined;
   #timers: NodeJS.Timeout[] = [];
 
   constructor(options: RoutesFileOptions) {
@@ -123,8 +122,7 @@ export class RoutesFile {
     return this.#file.target();
   }
 
-  /** A route as the file has it. */
-  write(route: HubRoute): WrittenRoute {
+  #written(route: HubRoute): WrittenRoute {
     return writeRoute(route, this.#elements);
   }
 
@@ -132,7 +130,7 @@ export class RoutesFile {
   reconfigure(elements: ElementOptions): boolean {
     this.#elements = elements;
     const before = this.#routes;
-    const after = [...before].map(({ route }) => this.write(route));
+    const after = [...before].map(({ route }) => this.#written(route));
     this.#routes = new RouteList(after);
     return after.some(({ route, elements }) => !isSame(elements, before.get(route.routespec)?.elements));
   }
@@ -203,7 +201,7 @@ export class RoutesFile {
 
   #takeRoutes(routes: Iterable<HubRoute>): void {
     const written: WrittenRoute[] = [];
-    for (const route of routes) written.push(this.write(route));
+    for (const route of routes) written.push(this.#written(route));
     this.#routes = new RouteList(written);
     this.#dropClashes(this.#routes);
   }
@@ -218,7 +216,7 @@ export class RoutesFile {
         this.#routes.delete(routespec);
         continue;
       }
-      const written = this.write(route);
+      const written = this.#written(route);
       this.#routes.set(written);
       added.push(written);
     }
@@ -247,6 +245,7 @@ export class RoutesFile {
     this.#identity = await this.#file.replace(content);
     this.#content = content;
     this.#suspect = undefined;
+    this.#watchFile();
     return this.#identity;
   }
 
@@ -257,6 +256,7 @@ export class RoutesFile {
     const content = await this.#file.read();
     if (content !== undefined && isSameContent(content.text, this.#content)) {
       this.#identity = content.identity;
+      this.#watchFile();
       return { kind: 'unchanged' };
     }
     const parsed =
@@ -299,6 +299,7 @@ export class RoutesFile {
     const damage = this.#damage(parsed);
     const needsWrite = damage > 0 || !isSame(this.#foreign, parsed.foreign);
     this.#identity = content.identity;
+    this.#watchFile();
     this.#content = [Buffer.from(content.text)];
     if (needsWrite)
       this.#options.log.warn(
@@ -395,33 +396,34 @@ export class RoutesFile {
   }
 
   /** Calls back, gathered, when the file may have changed. */
-  async watch(onChange: () => void): Promise<void> {
+  watch(onChange: () => void): void {
     let gathering: NodeJS.Timeout | undefined;
-    const target = await realpath(this.path).catch(() => this.path);
-    try {
-      this.#watcher = watch(dirname(target), (_event, name) => {
-        if (name !== null && name !== basename(target)) return;
-        gathering ??= setTimeout(() => {
-          gathering = undefined;
-          onChange();
-        }, GATHER_MS);
-      });
-      this.#watcher.on('error', (error) => {
-        this.#options.log.warn(
-          { file: this.path, reason: errorText(error) },
-          'changes by others are noticed late',
-        );
-      });
-    } catch (error) {
-      this.#options.log.warn(
-        { file: this.path, reason: errorText(error) },
-        'changes by others are noticed late',
-      );
-    }
+    this.#onEvent = () => {
+      gathering ??= setTimeout(() => {
+        gathering = undefined;
+        onChange();
+      }, GATHER_MS).unref();
+    };
+    this.#watchFile();
     this.#timers.push(setInterval(onChange, POLL_MS).unref());
   }
 
+  /** The file itself, not its folder: in that, each change of a route would be an event. To be begun again with each new file. */
+  #watchFile(): void {
+    const onEvent = this.#onEvent;
+    if (onEvent === undefined) return;
+    this.#watcher?.close();
+    this.#watcher = undefined;
+    try {
+      this.#watcher = watch(this.path, onEvent);
+      this.#watcher.on('error', onEvent);
+    } catch {
+      // It is gone, or nothing can be watched: it is looked at every now and then in any case.
+    }
+  }
+
   unwatch(): void {
+    this.#onEvent = undefined;
     this.#watcher?.close();
     for (const timer of this.#timers) clearInterval(timer);
     this.#timers = [];

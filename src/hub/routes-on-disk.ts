@@ -11,7 +11,7 @@ import type { Logger } from '../log.ts';
 import type { FileSystem } from './file-system.ts';
 import { Journal, journalPath, readJournal } from './journal.ts';
 import type { JournalContent, RecoveredJournal } from './journal.ts';
-import type { ElementOptions, HubRoute } from './route.ts';
+import type { ElementOptions, HubRoute, RouteElements } from './route.ts';
 import type { RoutePersistence } from './route-store.ts';
 import { DurableFile, storeFailure } from './durable-file.ts';
 import type { LoadedRoutes, RoutesFile, TableChange } from './routes-file.ts';
@@ -78,8 +78,8 @@ export class RoutesOnDisk implements RoutePersistence {
     return this.#file.foreign;
   }
 
-  write(route: HubRoute): WrittenRoute {
-    return this.#file.write(route);
+  elementsOf(routespec: string): RouteElements | undefined {
+    return this.#file.routes.get(routespec)?.elements;
   }
 
   reconfigure(elements: ElementOptions): boolean {
@@ -224,9 +224,9 @@ export class RoutesOnDisk implements RoutePersistence {
     return { generation: this.#generation, routes: all(), count, foreign: foreignDocument };
   }
 
-  async watch(onForeignChange: () => void): Promise<void> {
+  watch(onForeignChange: () => void): void {
     this.#onForeignChange = onForeignChange;
-    await this.#file.watch(() => {
+    this.#file.watch(() => {
       this.#lookIn(0);
     });
   }

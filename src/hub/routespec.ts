@@ -13,6 +13,8 @@ export interface RouteRule {
 
 /** RFC 3986 §2.3, and what is neither reserved nor special: Traefik decodes these before it compares. */
 const PLAIN = /^[A-Za-z0-9\-._~ "<>\\^`{|}]$/;
+/** Most routespecs: nothing to decode, one form. */
+const PLAIN_PATH = /^\/(?:[A-Za-z0-9\-._~]+\/)+$/;
 /** Reserved, but harmless inside a segment: clients send some of them raw and some escaped. */
 const AMBIGUOUS = ":[]@!$&'()*+,;=";
 /** `encodeURIComponent` leaves these alone. */
@@ -68,15 +70,34 @@ function asciiHost(routespec: string, host: string): string {
  */
 export function routeName(kind: 'router' | 'service', routespec: string): string {
   let name = `${kind}_`;
-  for (const byte of Buffer.from(routespec, 'utf8')) {
-    const character = String.fromCharCode(byte);
-    name += /^[A-Za-z0-9-]$/.test(character) ? character : `_${byte.toString(16).toUpperCase()}`;
+  let plainFrom = 0;
+  for (let at = 0; at < routespec.length; at++) {
+    const code = routespec.charCodeAt(at);
+    if (code >= 0x80) return name + escapedName(routespec.slice(plainFrom));
+    if (NAME_CODES[code] === 1) continue;
+    name += `${routespec.slice(plainFrom, at)}_${code.toString(16).toUpperCase()}`;
+    plainFrom = at + 1;
   }
+  return name + routespec.slice(plainFrom);
+}
+
+/** Which ASCII characters a name has as they are. */
+const NAME_CODES = Uint8Array.from({ length: 0x80 }, (_, code) =>
+  /^[A-Za-z0-9-]$/.test(String.fromCharCode(code)) ? 1 : 0,
+);
+
+/** The same, byte by byte, for what is not ASCII. */
+function escapedName(text: string): string {
+  let name = '';
+  for (const byte of Buffer.from(text, 'utf8'))
+    name += NAME_CODES[byte] === 1 ? String.fromCharCode(byte) : `_${byte.toString(16).toUpperCase()}`;
   return name;
 }
 
 /** The rule of a normalized routespec. */
 export function routeRule(routespec: string): RouteRule {
+  if (PLAIN_PATH.test(routespec))
+    return { rule: `( PathPrefix(\`${routespec}\`) || Path(\`${routespec.slice(0, -1)}\`) )` };
   const { host, path } = splitRoutespec(routespec);
   const parts = splitPath(path);
   const forms = pathForms(parts);

@@ -78,11 +78,15 @@ export function toData(tree: Tree): RouteData {
   return data;
 }
 
+/** Printable ASCII that means itself, most texts of all. */
+const PLAIN_TEXT = /^[ !#-[\]-z|}~]*$/;
+
 /**
  * A string for TOML or YAML. Beside what the formats demand: two braces in a row are broken up, because Traefik runs every file through
  * a template engine first, and line ends of YAML 1.1 are escaped.
  */
 export function quoted(text: string): string {
+  if (PLAIN_TEXT.test(text)) return `"${text}"`;
   return JSON.stringify(text)
     .replaceAll('{{', '{\\u007b')
     .replace(

@@ -209,6 +209,13 @@ export class Runtime {
       const before = router.specs;
       const gone = dirt.goneRouters.get(name)?.specs ?? [];
       this.#build(router);
+      if (before.length === 0 && gone.length === 0) {
+        for (const spec of router.specs) {
+          removed.delete(spec.name);
+          routers.push(spec);
+        }
+        continue;
+      }
       const old = new Map([...gone, ...before].map((spec) => [spec.name, JSON.stringify(spec)]));
       for (const spec of router.specs) {
         removed.delete(spec.name);

@@ -29,14 +29,12 @@ interface EntryPointTables {
 }
 
 interface KnownRouter {
-  readonly spec: RouterSpec;
-  readonly text: string;
+  spec: RouterSpec;
   readonly route: Route;
 }
 
 interface KnownService {
-  readonly spec: ServiceSpec;
-  readonly text: string;
+  spec: ServiceSpec;
   /** Undefined for services without servers. */
   readonly transport: Transport | undefined;
   readonly service: Service;
@@ -123,14 +121,13 @@ export class WorkerTable {
   }
 
   #setService(spec: ServiceSpec): void {
-    const text = JSON.stringify(spec);
     const known = this.#services.get(spec.name);
     const transport = spec.kind === 'loadBalancer' ? this.#transportOf(spec.serversTransport) : undefined;
-    if (known?.text === text && known.transport === transport) return;
+    if (known?.transport === transport && isSameSpec(known, spec)) return;
     const targets: Target[] = [];
     const service = this.#buildService(spec, targets);
     for (const target of targets) this.#targets.retain(target);
-    this.#services.set(spec.name, { spec, text, transport, service, targets });
+    this.#services.set(spec.name, { spec, transport, service, targets });
     for (const route of this.#routesOfService.get(spec.name) ?? []) route.service = service;
     for (const target of known?.targets ?? []) this.#targets.release(target);
   }
@@ -174,9 +171,8 @@ export class WorkerTable {
   }
 
   #setRouter(spec: RouterSpec): void {
-    const text = JSON.stringify(spec);
     const known = this.#routers.get(spec.name);
-    if (known?.text === text) return;
+    if (isSameSpec(known, spec)) return;
     const rule = parseRule(spec.rule);
     const chain = spec.middlewares.map((middleware) => this.#middleware(middleware));
     const route: Route = {
@@ -195,7 +191,7 @@ export class WorkerTable {
         value: route,
       });
     }
-    this.#routers.set(spec.name, { spec, text, route });
+    this.#routers.set(spec.name, { spec, route });
     let routes = this.#routesOfService.get(spec.service);
     if (routes === undefined) {
       routes = new Set();
@@ -258,6 +254,15 @@ function prefixDepth(rule: Rule): number {
     case 'or':
       return Math.max(prefixDepth(rule.left), prefixDepth(rule.right));
   }
+}
+
+/** Most specs are new, so texts are made only when there is something to compare; of equal ones the new one is kept, and known next time. */
+function isSameSpec<Spec extends object>(known: { spec: Spec } | undefined, spec: Spec): boolean {
+  if (known === undefined) return false;
+  if (known.spec === spec) return true;
+  if (JSON.stringify(known.spec) !== JSON.stringify(spec)) return false;
+  known.spec = spec;
+  return true;
 }
 
 function missing(known: Iterable<string>, present: readonly { readonly name: string }[]): string[] {

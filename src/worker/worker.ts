@@ -30,6 +30,9 @@ function start({ static: configuration, runtimeFolder, workerId }: WorkerStart):
     path: join(runtimeFolder, CONTROL_SOCKET),
     workerId,
     log,
+    onPiece: (change) => {
+      dataPlane.apply(change);
+    },
     onChange: (change) => {
       dataPlane.apply(change);
       if (isListening) return;
