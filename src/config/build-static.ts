@@ -176,6 +176,7 @@ function buildServersTransport(transport: Table): StaticConfiguration['serversTr
       dialTimeoutMs: timeouts.number('dialTimeout', 30_000),
       responseHeaderTimeoutMs: timeouts.number('responseHeaderTimeout', 0),
       idleConnTimeoutMs: timeouts.number('idleConnTimeout', 90_000),
+      webSocketIdleTimeoutMs: timeouts.number('webSocketIdleTimeout', 0),
     },
   };
 }

@@ -84,6 +84,8 @@ const SERVERS_TRANSPORT = struct(
       dialTimeout: duration,
       responseHeaderTimeout: duration,
       idleConnTimeout: duration,
+      // Not Traefik's.
+      webSocketIdleTimeout: duration,
       // Pings of HTTP/2; servers are spoken to in HTTP/1.1.
       ...all(ignored, 'readIdleTimeout', 'pingTimeout'),
     }),

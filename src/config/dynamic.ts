@@ -57,6 +57,8 @@ export interface DynamicServersTransportConfiguration {
     readonly dialTimeoutMs: number;
     readonly responseHeaderTimeoutMs: number;
     readonly idleConnTimeoutMs: number;
+    /** A tunnel without a byte either way; 0 = off. */
+    readonly webSocketIdleTimeoutMs: number;
   };
 }
 

@@ -134,6 +134,8 @@ export const STATIC_FIELDS: Fields = {
       dialTimeout: duration,
       responseHeaderTimeout: duration,
       idleConnTimeout: duration,
+      // Not Traefik's.
+      webSocketIdleTimeout: duration,
     }),
     spiffe: unsupported,
   }),

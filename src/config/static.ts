@@ -107,6 +107,8 @@ export interface ServersTransportConfiguration {
     readonly dialTimeoutMs: number;
     readonly responseHeaderTimeoutMs: number;
     readonly idleConnTimeoutMs: number;
+    /** A tunnel without a byte either way; 0 = off. */
+    readonly webSocketIdleTimeoutMs: number;
   };
 }
 

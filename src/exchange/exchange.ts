@@ -9,14 +9,13 @@ import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { answerFor, unauthorizedAnswer } from '../http1/answer.ts';
 import type { Answer } from '../http1/answer.ts';
-import type { Deadlines } from '../http1/deadlines.ts';
 import type { ClientSideOfExchange, Downstream } from '../http1/downstream.ts';
 import type { Framing } from '../http1/framing.ts';
 import type { MessageHead } from '../http1/head.ts';
 import type { Trailers } from '../http1/parser.ts';
 import type { Request } from '../http1/request.ts';
 import type { WeightedServer } from '../service/load-balancer.ts';
-import { Tunnel } from '../tunnel/tunnel.ts';
+import type { Tunnels } from '../tunnel/tunnels.ts';
 import type { ServerSideOfExchange, UpstreamConnection } from '../upstream/upstream-connection.ts';
 import type { Target, UpstreamCounters, Waiting } from '../upstream/target.ts';
 import type { ErrorPages } from './error-pages.ts';
@@ -31,10 +30,8 @@ import type { BalancedService, Route } from './route.ts';
 /** What all exchanges of one entry point share. */
 export interface ExchangeContext {
   readonly log: Logger;
-  readonly deadlines: Deadlines;
   readonly forwarded: ForwardedPolicy;
-  /** Keeps count of the open tunnels, so that a draining worker can end them. */
-  readonly tunnels: Set<Tunnel>;
+  readonly tunnels: Tunnels;
   readonly counters: UpstreamCounters;
   /** Absent: requests and answers are only routed. */
   readonly rewriting?: Rewriting | undefined;
@@ -424,17 +421,19 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
       server?.abandon();
       return;
     }
-    const { tunnels, deadlines } = this.#context;
+    const { tunnels } = this.#context;
     const protocol = upgradeOf(head);
     const lines = interimLines(head);
     this.#finish(() => {
       const { socket, early } = this.#client.pass(head.reason(), lines, protocol);
-      const tunnel = new Tunnel({ client: socket, server: server.pass() }, deadlines, (closed) => {
-        tunnels.delete(closed);
-        server.target.onConnectionClosed();
+      tunnels.open({
+        client: socket,
+        server: server.pass(),
+        early,
+        target: server.target,
+        router: this.#route?.name ?? '',
+        protocol,
       });
-      tunnels.add(tunnel);
-      tunnel.start(early);
     });
   }
 

@@ -70,6 +70,7 @@ export interface TransportOptions {
   readonly dialTimeoutMs: number;
   readonly responseHeaderTimeoutMs: number;
   readonly idleConnTimeoutMs: number;
+  readonly webSocketIdleTimeoutMs: number;
 }
 
 /** As `node:tls` names them. */

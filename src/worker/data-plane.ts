@@ -17,6 +17,7 @@ import type { Logger } from '../log.ts';
 import type { TableChange, TransportOptions } from '../runtime/table-change.ts';
 import { CertificateStore } from '../tls/certificate-store.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import { Tunnels } from '../tunnel/tunnels.ts';
 import { TargetRegistry } from '../upstream/target-registry.ts';
 import { newCounters, Target } from '../upstream/target.ts';
 import type { UpstreamCounters } from '../upstream/target.ts';
@@ -44,7 +45,7 @@ export interface DataPlaneOptions {
 export class DataPlane {
   readonly #deadlines = new Deadlines();
   readonly #certificates = new CertificateStore();
-  readonly #tunnels = new Set<Tunnel>();
+  readonly #tunnels = new Tunnels(this.#deadlines);
   readonly #upstreamCounters = newCounters();
   readonly #targets: TargetRegistry;
   readonly #controller: Target;
@@ -93,7 +94,6 @@ export class DataPlane {
             entryPoint.name,
             new RoutingHandler(this.#table.finder(entryPoint.name, entryPoint.http.sanitizePath), {
               log,
-              deadlines: this.#deadlines,
               tunnels: this.#tunnels,
               counters: this.#upstreamCounters,
               forwarded: forwardedPolicy(entryPoint, chp, rewriting),
@@ -108,7 +108,7 @@ export class DataPlane {
   /** Synchronous: when it returns, the next request sees the change. */
   apply(change: TableChange): void {
     if (change.tls !== undefined) this.#certificates.update(change.tls);
-    this.#table.apply(change);
+    this.#tunnels.closeOf(this.#table.apply(change));
   }
 
   /** Opens every entry point; rejects with JTP_ERR_ENTRYPOINT_LISTEN when one cannot be opened, with none left open. */
@@ -144,13 +144,21 @@ export class DataPlane {
     };
   }
 
-  /** Stops accepting, lets requests finish for up to `graceMs`, then cuts what is left, tunnels included. */
+  /** The open tunnels, with what passes through them. */
+  openTunnels(): Iterable<Tunnel> {
+    return this.#tunnels;
+  }
+
+  /** Stops accepting, lets requests finish and says goodbye to tunnels for up to `graceMs`, then cuts what is left. */
   async drain(graceMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const graceEnd = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, graceMs);
     });
-    const finished = Promise.all(this.#entryPoints.map((entryPoint) => entryPoint.drain()));
+    const finished = Promise.all([
+      ...this.#entryPoints.map((entryPoint) => entryPoint.drain()),
+      this.#tunnels.drain(graceMs),
+    ]);
     await Promise.race([finished, graceEnd]);
     clearTimeout(timer);
     this.close();
@@ -159,7 +167,7 @@ export class DataPlane {
   /** Cuts everything at once. */
   close(): void {
     for (const entryPoint of this.#entryPoints) entryPoint.close();
-    for (const tunnel of this.#tunnels) tunnel.destroy();
+    this.#tunnels.close();
     this.#targets.close();
     this.#controller.close();
     this.#errorPages?.close();

@@ -89,8 +89,8 @@ export class WorkerTable {
     return { find: (request) => findRoute(tables, request, sanitizesPath) };
   }
 
-  /** Synchronous: the next request sees all of the change. */
-  apply(change: TableChange): void {
+  /** Synchronous: the next request sees all of the change. Returns the names of the routers that are gone. */
+  apply(change: TableChange): ReadonlySet<string> {
     const isReplaced = (change.serversTransports ?? [])
       .map((spec) => this.#setTransport(spec))
       .includes(true);
@@ -109,6 +109,7 @@ export class WorkerTable {
       ? missing(this.#transports.keys(), change.serversTransports ?? [])
       : (change.removedServersTransports ?? []);
     for (const name of removedTransports) this.#transports.delete(name);
+    return new Set(removedRouters);
   }
 
   /** True when it takes the place of another one: its services get new targets, what is open under the old one ends with its exchange. */

@@ -57,6 +57,7 @@ certificates = [{ certFile = "${folder}/cert.pem", keyFile = "${folder}/key.pem"
 dialTimeout = "1s"
 responseHeaderTimeout = "2s"
 idleConnTimeout = "3s"
+webSocketIdleTimeout = "4s"
 `;
 }
 
@@ -79,6 +80,7 @@ describe('serversTransports', () => {
         dialTimeoutMs: 1000,
         responseHeaderTimeoutMs: 2000,
         idleConnTimeoutMs: 3000,
+        webSocketIdleTimeoutMs: 4000,
       },
     ]);
     const [service] = change.services;
@@ -103,6 +105,7 @@ describe('serversTransports', () => {
         dialTimeoutMs: 30_000,
         responseHeaderTimeoutMs: 0,
         idleConnTimeoutMs: 90_000,
+        webSocketIdleTimeoutMs: 0,
       },
     ]);
   });

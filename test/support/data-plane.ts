@@ -45,7 +45,12 @@ export function staticConfiguration(
       maxIdleConnsPerHost: 200,
       maxConnsPerHost: 10_000,
       maxQueuedPerHost: 1000,
-      forwardingTimeouts: { dialTimeoutMs: 30_000, responseHeaderTimeoutMs: 0, idleConnTimeoutMs: 90_000 },
+      forwardingTimeouts: {
+        dialTimeoutMs: 30_000,
+        responseHeaderTimeoutMs: 0,
+        idleConnTimeoutMs: 90_000,
+        webSocketIdleTimeoutMs: 0,
+      },
     },
     notices: [],
     ...overrides,

@@ -27,6 +27,7 @@ function transport(overrides: Partial<ServersTransportSpec> = {}): ServersTransp
     dialTimeoutMs: 10_000,
     responseHeaderTimeoutMs: 0,
     idleConnTimeoutMs: 90_000,
+    webSocketIdleTimeoutMs: 0,
     ...overrides,
   };
 }
