@@ -132,7 +132,15 @@ export function defaultEntryPoints(configuration: StaticConfiguration): readonly
 type Written = Pick<RouterState, 'name' | 'provider' | 'configuration' | 'service'>;
 type Built = Pick<
   RouterState,
-  'status' | 'errors' | 'specs' | 'using' | 'middlewares' | 'priority' | 'priorityText' | 'tlsOptions'
+  | 'status'
+  | 'errors'
+  | 'specs'
+  | 'using'
+  | 'middlewares'
+  | 'references'
+  | 'priority'
+  | 'priorityText'
+  | 'tlsOptions'
 >;
 
 /** Builds a router against everything it refers to. */
@@ -148,11 +156,13 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
   const own = (configuration.middlewares ?? []).map((middleware) => qualify(middleware, provider));
   const specs: RouterSpec[] = [];
   let shown: readonly string[] = own;
+  const references = new Set(own);
   for (const entryPoint of using) {
     const settings = surroundings.static.entryPoints.get(entryPoint);
     // Ping answers whoever asks: it stands before the authentication of its entry point.
     const added = name === 'ping@internal' ? [] : (settings?.http.middlewares ?? []);
     const names = [...added, ...own];
+    for (const reference of added) references.add(reference);
     if (shown === own) shown = names;
     const middlewares = resolveMiddlewares(names, surroundings, errors);
     const tls = configuration.tls ?? (provider === 'internal' ? undefined : settings?.http.tls);
@@ -175,6 +185,7 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
     specs: errors.length > 0 ? [] : specs,
     using: [...using].sort(),
     middlewares: shown,
+    references: [...references],
     priority: hasPlace ? priority : 0,
     priorityText: hasPlace ? priorityText : '0',
     tlsOptions,

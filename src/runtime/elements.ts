@@ -28,6 +28,8 @@ export interface RouterState extends Element {
   using: readonly string[];
   /** Qualified, those of the entry point first. */
   middlewares: readonly string[];
+  /** The middlewares of all its entry points, each once: when one of them changes, so does the router. */
+  references: readonly string[];
   priority: number;
   /** Exact, where a number cannot be. */
   priorityText: string;

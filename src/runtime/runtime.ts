@@ -21,6 +21,7 @@ import type { RouterSpec, ServiceSpec, TableChange, TlsSpec } from './table-chan
 import { ServersTransports } from './servers-transports.ts';
 import type { TransportChanges } from './servers-transports.ts';
 import { readTls } from './tls-files.ts';
+import { noteUse, Wanted } from './wanted.ts';
 import type { PemPair } from './tls-files.ts';
 
 /** Services that exist without being configured, by qualified name. */
@@ -54,8 +55,8 @@ export class Runtime {
   readonly #routers = new Map<string, RouterState>();
   readonly #services = new Map<string, ServiceState>();
   readonly #middlewares = new Map<string, MiddlewareState>();
-  /** Routers that name a service or middleware that does not exist (yet). */
-  readonly #wanting = new Map<string, Set<string>>();
+  readonly #wantedServices = new Wanted();
+  readonly #wantedMiddlewares = new Wanted();
   readonly #transports: ServersTransports;
   #tls: TlsSpec;
   #generation = 0;
@@ -264,33 +265,14 @@ export class Runtime {
         middlewares: this.#middlewares,
       }),
     );
-    for (const name of router.middlewares) this.#use(this.#middlewares, name, router.name);
-    this.#use(this.#services, router.service, router.name);
+    for (const name of router.references)
+      noteUse(this.#middlewares.get(name), this.#wantedMiddlewares, name, router.name);
+    noteUse(this.#services.get(router.service), this.#wantedServices, router.service, router.name);
     const errors = router.errors.join('\n');
     if (errors === '' || errors === before) return;
     const fields = { router: router.name, reason: router.errors.join('; ') };
     if (router.status === 'disabled') this.#options.log.error(fields, 'the router is disabled');
     else this.#options.log.warn(fields, 'the router has a mistake');
-  }
-
-  #use(elements: ReadonlyMap<string, { readonly usedBy: Set<string> }>, name: string, router: string): void {
-    const element = elements.get(name);
-    if (element !== undefined) {
-      element.usedBy.add(router);
-      return;
-    }
-    const wanting = this.#wanting.get(name) ?? new Set();
-    wanting.add(router);
-    this.#wanting.set(name, wanting);
-  }
-
-  /** A service or middleware has appeared: whoever waited for it is looked at again. */
-  #arrived(name: string, usedBy: Set<string>, dirt: Dirt): void {
-    for (const router of this.#wanting.get(name) ?? []) {
-      usedBy.add(router);
-      dirt.routers.add(router);
-    }
-    this.#wanting.delete(name);
   }
 
   #setService(provider: string, name: string, configuration: ServiceConfiguration, dirt: Dirt): void {
@@ -312,7 +294,7 @@ export class Runtime {
       usedBy,
       spec,
     });
-    this.#arrived(qualified, usedBy, dirt);
+    this.#wantedServices.arrived(qualified, usedBy, dirt.routers);
     if (spec !== undefined || before?.spec !== undefined) dirt.services.set(qualified, spec);
     // A router cares whether its service works, not how.
     if ((before?.spec === undefined) !== (spec === undefined))
@@ -350,7 +332,7 @@ export class Runtime {
       usedBy,
       spec,
     });
-    this.#arrived(qualified, usedBy, dirt);
+    this.#wantedMiddlewares.arrived(qualified, usedBy, dirt.routers);
     for (const router of usedBy) dirt.routers.add(router);
     if (errors.length > 0)
       this.#options.log.error(
@@ -379,6 +361,7 @@ export class Runtime {
       specs: [],
       using: [],
       middlewares: [],
+      references: [],
       priority: 0,
       priorityText: '0',
       tlsOptions: undefined,
@@ -392,11 +375,11 @@ export class Runtime {
     this.#routers.delete(name);
     dirt.goneRouters.set(name, router);
     this.#services.get(router.service)?.usedBy.delete(name);
-    for (const middleware of router.middlewares) {
+    for (const middleware of router.references) {
       this.#middlewares.get(middleware)?.usedBy.delete(name);
-      this.#wanting.get(middleware)?.delete(name);
+      this.#wantedMiddlewares.forget(middleware, name);
     }
-    this.#wanting.get(router.service)?.delete(name);
+    this.#wantedServices.forget(router.service, name);
   }
 
   #readTls(): TlsSpec {
