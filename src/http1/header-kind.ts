@@ -86,14 +86,17 @@ export function headerKindAt(block: Uint8Array, at: number, length: number): num
     if (((block[at] ?? 0) | 0x20) !== bytes[0]) continue;
     const sameness = compareName(block, at, bytes);
     // A look-alike is nothing that we read, but it must not get past us either where the real one may not.
-    if (sameness === 'alike') return kind >= HeaderKind.forwardedFor ? lookAlikeKind(kind) : HeaderKind.other;
+    if (sameness === 'alike') return lookAlikeKind(kind);
     if (sameness === 'same') return kind;
   }
   return HeaderKind.other;
 }
 
 function lookAlikeKind(kind: number): number {
-  return kind <= HeaderKind.forwardedOther ? HeaderKind.forwardedOther : HeaderKind.other;
+  if (kind === HeaderKind.contentLength || kind === HeaderKind.transferEncoding) return HeaderKind.hopByHop;
+  return kind >= HeaderKind.forwardedFor && kind <= HeaderKind.forwardedOther
+    ? HeaderKind.forwardedOther
+    : HeaderKind.other;
 }
 
 function compareName(block: Uint8Array, at: number, name: Uint8Array): 'same' | 'alike' | 'other' {

@@ -28,9 +28,9 @@ describe('headerKindAt', () => {
     { name: 'x_real-ip', kind: 'forwardedOther' },
     { name: 'X-Forwarded_Proto', kind: 'forwardedOther' },
     { name: 'X-Forwarded-Prefix', kind: 'forwardedOther' },
-    // Look-alikes of names that are read here are nothing.
-    { name: 'Content_Length', kind: 'other' },
-    { name: 'Transfer_Encoding', kind: 'other' },
+    { name: 'Content_Length', kind: 'hopByHop' },
+    { name: 'transfer_Encoding', kind: 'hopByHop' },
+    { name: 'Keep_Alive', kind: 'other' },
     { name: 'Hosts', kind: 'other' },
     { name: 'Hos', kind: 'other' },
     { name: 'X-Other', kind: 'other' },
