@@ -280,6 +280,7 @@ function staticConfiguration(
     entryPoints: new Map(entryPoints.map((configuration) => [configuration.name, configuration])),
     providers: base.providers,
     log: { ...base.log, level: LEVELS[options.logLevel], format: 'chp' },
+    limits: base.limits,
     serversTransport: {
       ...base.serversTransport,
       ...clientTls(options),

@@ -4,6 +4,7 @@
 import { BlockList, isIP } from 'node:net';
 import { errorText } from '../errors.ts';
 import type { DynamicServersTransportConfiguration, TlsVersionName } from './dynamic.ts';
+import { readLimits } from './limits.ts';
 import type { Decoded } from './schema.ts';
 import type {
   ApiConfiguration,
@@ -103,6 +104,7 @@ export function buildStatic(
     ...(api === undefined ? {} : { api }),
     ...(ping === undefined ? {} : { ping }),
     log: buildLog(root.table('log')),
+    limits: readLimits(process.env, problems),
     serversTransport: buildServersTransport(root.table('serversTransport')),
     notices: origin.notices,
   };

@@ -63,9 +63,14 @@ export function loadStaticConfiguration(file: string): StaticConfiguration {
   return parseStaticConfiguration(text, file);
 }
 
-/** What an engine without any file serves: an entry point `http` on port 80 and no provider. */
+/** What an engine without any file serves: an entry point `http` on port 80 and no provider. Throws ConfigError. */
 export function defaultStaticConfiguration(): StaticConfiguration {
-  const { configuration } = buildStatic({}, { format: 'v3', notices: [] });
+  const { configuration, problems } = buildStatic({}, { format: 'v3', notices: [] });
+  // Nothing but the environment can be wrong.
+  if (problems.length > 0)
+    throw new ConfigError(
+      problems.map(({ path, message }) => ({ file: 'environment', key: path.join('.'), message })),
+    );
   return configuration;
 }
 

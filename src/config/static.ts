@@ -1,6 +1,8 @@
 // The static configuration after reading: defaults filled in, version-1 files upgraded, durations in milliseconds.
 // It is plain data: the supervisor hands it to every child process as it is (structured clone keeps the maps).
 
+import type { LimitsConfiguration } from './limits.ts';
+
 /** `[host]:port` taken apart; an empty host means all interfaces. Source: Traefik documentation, EntryPoints. */
 export interface ListenAddress {
   readonly host: string;
@@ -152,6 +154,8 @@ export interface StaticConfiguration {
   readonly ping?: PingConfiguration;
   readonly log: LogConfiguration;
   readonly serversTransport: ServersTransportConfiguration;
+  /** Not from the file: from the environment. */
+  readonly limits: LimitsConfiguration;
   readonly chp?: ChpConfiguration;
   /** Things said once at start: keys of a version-1 file that have no effect, a missing public entry point. */
   readonly notices: readonly string[];

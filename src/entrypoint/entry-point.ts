@@ -3,6 +3,7 @@
 import net from 'node:net';
 import type { Server, Socket } from 'node:net';
 import tls from 'node:tls';
+import type { LimitsConfiguration } from '../config/limits.ts';
 import type { EntryPointConfiguration } from '../config/static.ts';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
 import { ClientConnection } from '../http1/client-connection.ts';
@@ -15,16 +16,16 @@ import type { CertificateStore } from '../tls/certificate-store.ts';
 /** First byte of a TLS record that carries a handshake. Source: RFC 8446 §5.1. */
 const TLS_HANDSHAKE = 0x16;
 
-const MAX_HEADERS = 500;
-const MAX_TARGET_BYTES = 65536;
-const MAX_CHUNK_OVERHEAD_BYTES = 16384;
 const TLS_HANDSHAKE_MS = 15_000;
 const TCP_KEEP_ALIVE_MS = 60_000;
 const BACKLOG = 4096;
+/** How often a refusal of connections is put in the log, at most. */
+const REFUSALS_SAID_MS = 60_000;
 
 /** What an entry point is made of. */
 export interface EntryPointOptions {
   readonly configuration: EntryPointConfiguration;
+  readonly limits: LimitsConfiguration;
   readonly certificates: CertificateStore;
   readonly handler: RequestHandler;
   readonly deadlines: Deadlines;
@@ -51,9 +52,9 @@ export class EntryPoint {
     this.#clientOptions = {
       limits: {
         maxHeadBytes: configuration.http.maxHeaderBytes,
-        maxHeaders: MAX_HEADERS,
-        maxTargetBytes: MAX_TARGET_BYTES,
-        maxChunkOverheadBytes: MAX_CHUNK_OVERHEAD_BYTES,
+        maxHeaders: options.limits.maxHeaders,
+        maxTargetBytes: options.limits.maxTargetBytes,
+        maxChunkOverheadBytes: options.limits.maxChunkOverheadBytes,
       },
       deadlines,
       readTimeoutMs: transport.respondingTimeouts.readTimeoutMs,
@@ -82,6 +83,26 @@ export class EntryPoint {
         this.#greet(socket);
       },
     );
+    this.#limitConnections();
+  }
+
+  /** Node closes what is too much before anything else is done for it. */
+  #limitConnections(): void {
+    const { limits, log } = this.#options;
+    if (limits.maxConnections === 0) return;
+    this.#server.maxConnections = limits.maxConnections;
+    let refused = 0;
+    let saidAt = -Infinity;
+    this.#server.on('drop', () => {
+      refused++;
+      const now = performance.now();
+      if (now - saidAt < REFUSALS_SAID_MS) return;
+      saidAt = now;
+      log.warn(
+        { entryPoint: this.name, limit: limits.maxConnections, refused },
+        'too many connections: some were refused (JTP_MAX_CONNECTIONS)',
+      );
+    });
   }
 
   /** Connections that are open, idle ones included. */

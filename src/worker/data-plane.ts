@@ -86,6 +86,7 @@ export class DataPlane {
       (entryPoint) =>
         new EntryPoint({
           configuration: entryPoint,
+          limits: configuration.limits,
           certificates: this.#certificates,
           deadlines: this.#deadlines,
           log,

@@ -45,7 +45,8 @@ describe('docs/configuration.md', () => {
   collect(DYNAMIC_FIELDS, '', verdicts);
 
   it('has a line for every key that is accepted, and no other', () => {
-    const listed = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1] ?? '');
+    // Environment variables have a test of their own.
+    const listed = [...page.matchAll(/^\| `(?!JTP_)([^`]+)` \|/gm)].map((match) => match[1] ?? '');
     assert.deepEqual([...listed].sort(), [...verdicts.accepted].sort());
   });
 

@@ -357,7 +357,7 @@ describe('changes one by one', () => {
             name,
           );
       }),
-      { numRuns: 200 },
+      { numRuns: 80 },
     );
   });
 });

@@ -52,6 +52,7 @@ export function staticConfiguration(
         webSocketIdleTimeoutMs: 0,
       },
     },
+    limits: { maxHeaders: 500, maxTargetBytes: 65_536, maxChunkOverheadBytes: 16_384, maxConnections: 0 },
     notices: [],
     ...overrides,
   };

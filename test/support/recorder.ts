@@ -99,7 +99,6 @@ export function parseRequest(text: string): ParseResult | undefined {
   const headEnd = text.indexOf('\r\n\r\n');
   if (headEnd < 0) return undefined;
   const [first = '', ...headers] = text.slice(0, headEnd).split('\r\n');
-  // eslint-disable-next-line no-control-regex -- what must not be there
   if (/[\u0000\r\n]/.test([first, ...headers].join(''))) return { problem: 'control characters' };
   const start = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP\/1\.1$/.exec(first);
   if (start === null) return { problem: `request line ${JSON.stringify(first)}` };
