@@ -142,7 +142,7 @@ runMain(async () => {
     await setUpPython();
     await setUpTestPython();
   }
-  if (parts.has('conformance') || parts.has('e2e')) await setUpTraefik();
+  if (['python', 'conformance', 'e2e'].some((part) => parts.has(part))) await setUpTraefik();
   const browser = parts.has('e2e') ? findBrowser() : undefined;
   const env = { JTP_PYTHON: PYTHON, ...(browser === undefined ? {} : { CHROMIUM: browser }) };
   const special = new Set(['conformance', 'e2e', 'support', 'fuzz', 'soak']);

@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
+import sys
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode, urlparse
@@ -34,6 +36,17 @@ class TraefikProxy(FormerInterface, Proxy):
         help="""Command line of the jupyterhub-traefik-proxy program.
 
         Empty: it is looked for on the PATH, in the checkout this package was installed from, and in node_modules.
+        """,
+    )
+
+    engine = Unicode(
+        "embedded",
+        config=True,
+        help="""What carries the traffic.
+
+        embedded: the engine of this package. traefik: a real Traefik 3, found on the PATH, started and stopped as the
+        embedded one is; anything with a slash is the path of one. external: somebody else starts it, the same as
+        should_start = False.
         """,
     )
 
@@ -153,6 +166,20 @@ class TraefikProxy(FormerInterface, Proxy):
             return ""
         return secrets.token_hex(32)
 
+    @validate("engine")
+    def _check_engine(self, proposal):
+        if proposal.value not in ENGINES and os.sep not in proposal.value:
+            raise ValueError(
+                f"{type(self).__name__}.engine must be one of {', '.join(ENGINES)}, or the path of a Traefik, "
+                f"got {proposal.value!r}"
+            )
+        return proposal.value
+
+    @observe("engine")
+    def _engine_is_chosen(self, change):
+        if change.new == "external":
+            self.should_start = False
+
     @validate("public_url", "traefik_api_url")
     def _check_url(self, proposal):
         url = urlparse(proposal.value)
@@ -198,6 +225,7 @@ class TraefikProxy(FormerInterface, Proxy):
         settings = {
             "publicUrl": self.public_url,
             "shouldStart": self.should_start,
+            "engine": self._engine_command(),
             "staticConfigFile": os.path.abspath(self.static_config_file),
             "dynamicConfigFile": os.path.abspath(self.dynamic_config_file),
             "traefikEntrypoint": self.traefik_entrypoint,
@@ -221,6 +249,13 @@ class TraefikProxy(FormerInterface, Proxy):
         }
         settings.update((name, value) for name, value in optional.items() if value)
         return settings
+
+    def _engine_command(self):
+        """The engine by its name, or the Traefik to start; one on the PATH may have come with pip."""
+        if self.engine == "traefik":
+            beside = Path(sys.executable).parent / "traefik"
+            return shutil.which("traefik") or (str(beside) if beside.exists() else "traefik")
+        return os.path.abspath(os.path.expanduser(self.engine)) if os.sep in self.engine else self.engine
 
     def _digest(self, settings):
         """Two hubs with equal settings can use the same program; a password made up at start does not count."""
@@ -291,8 +326,17 @@ class TraefikProxy(FormerInterface, Proxy):
         await self._call("POST", "/api/routespecs", {"add": [route]})
 
     async def delete_route(self, routespec):
-        """Returns when nothing is sent there any more; a route that does not exist is deleted already."""
-        await self._call("POST", "/api/routespecs", {"remove": [self.validate_routespec(routespec)]})
+        """Returns when nothing is sent there any more; a route that does not exist is deleted already.
+
+        A hub that has just been told to use subdomains, or not to, finds the other kind of routes in the file.
+        """
+        try:
+            wanted = self.validate_routespec(routespec)
+        except ValueError:
+            wanted = routespec
+            if routespec not in await self.get_all_routes():
+                raise
+        await self._call("POST", "/api/routespecs", {"remove": [wanted]})
 
     async def get_all_routes(self):
         return await self._call("GET", "/api/routespecs")

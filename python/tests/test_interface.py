@@ -45,6 +45,30 @@ async def test_an_application_that_is_hardly_one(proxy):
         proxy.app = proxy.hub = None
 
 
+async def test_a_hub_that_begins_to_use_subdomains(proxy, backend):
+    """The routes of its former life are found in the file, and can be taken away."""
+
+    class App:
+        hub = Hub(routespec="/")
+        subdomain_host = "http://hub.example.org"
+
+    target = (await backend()).url
+    await proxy.add_route("/user/zoe/", target, {"user": "zoe"})
+    proxy.app = App()
+    proxy.hub = App.hub
+    proxy.host_routing = True
+    try:
+        with pytest.raises(ValueError):
+            await proxy.add_route("/user/other/", target, {})
+        with pytest.raises(ValueError):
+            await proxy.delete_route("/user/other/")
+        await proxy.check_routes({}, {})
+        assert list(await proxy.get_all_routes()) == ["/"]
+    finally:
+        proxy.app = proxy.hub = None
+        proxy.host_routing = False
+
+
 async def test_the_start_of_an_external_one_can_be_awaited(make_proxy, engine):
     proxy = make_proxy(should_start=False)
     await engine(proxy, static_file(proxy))

@@ -10,13 +10,19 @@ import type { StaticConfiguration } from '../config/static.ts';
 import { errorText, ProxyError } from '../errors.ts';
 import { findRoutesFile, findStaticFileToWrite } from '../hub/find-files.ts';
 import { randomPassword } from '../hub/password.ts';
-import { parseHubSettings, parseHubSettingsText } from '../hub/settings.ts';
+import { isEmbedded, parseHubSettings, parseHubSettingsText } from '../hub/settings.ts';
 import type { HubSettings } from '../hub/settings.ts';
-import { buildStaticConfiguration, isOurStaticFile, writeStaticFile } from '../hub/static-file.ts';
+import {
+  buildStaticConfiguration,
+  buildStaticText,
+  isOurStaticFile,
+  writeStaticFile,
+} from '../hub/static-file.ts';
 import { createLogger } from '../log.ts';
 import type { Logger } from '../log.ts';
 import { runSupervisor } from '../supervisor/supervisor.ts';
 import { VERSION } from '../version.ts';
+import { startTraefik, untilTraefikServes } from './hub-traefik.ts';
 import { sayNotices, workerCount } from './traefik.ts';
 
 /** A settings object is some kilobytes. */
@@ -34,6 +40,7 @@ interface HubOptions {
   readonly sslCert?: string;
   readonly entrypoint?: string;
   readonly external?: true;
+  readonly engine?: string;
   readonly engineUrl?: string;
   readonly engineUser?: string;
   readonly apiPort: number;
@@ -61,6 +68,7 @@ export function hubCommand(): Command {
       '--external',
       'somebody else runs the engine: write the routes file and ask the engine for confirmation',
     )
+    .option('--engine <name>', 'embedded (default), or a Traefik to start: a name on the PATH, or a path')
     .option('--engine-url <url>', "the engine's API (default: http://localhost:8099)")
     .option('--engine-user <name>', "user of the engine's API")
     .option(
@@ -156,6 +164,7 @@ function settingsOfFlags(options: HubOptions): HubSettings {
     sslKey: options.sslKey,
     sslCert: options.sslCert,
     traefikEntrypoint: options.entrypoint,
+    engine: options.engine,
     traefikApiUrl: options.engineUrl,
     traefikApiUsername: options.engineUser,
     traefikApiPassword: process.env['JTP_ENGINE_PASSWORD'],
@@ -235,62 +244,91 @@ function withSecrets(settings: HubSettings): HubSettings {
 
 async function serve(settings: HubSettings, tell: (message: object) => void): Promise<number> {
   const routesFile = findRoutesFile(settings.dynamicConfigFile);
-  const { configuration, staticFile, log } = await prepare(settings, routesFile);
+  const { configuration, staticFile, staticText, log } = await prepare(settings, routesFile);
   process.title = 'jtp hub';
+  const traefik =
+    settings.shouldStart && !isEmbedded(settings)
+      ? await startTraefik(settings, { staticFile, staticText, routesFile }, log)
+      : undefined;
+  let hasFailed = false;
+  const fail = (message: string): void => {
+    hasFailed = true;
+    process.stderr.write(`jupyterhub-traefik-proxy: ${message}\n`);
+    tell({ error: oneLine(message) });
+  };
   const exitCode = await runSupervisor({
     static: configuration,
-    workers: settings.shouldStart ? workerCount(settings.workers) : 0,
+    workers: isEmbedded(settings) ? workerCount(settings.workers) : 0,
     controller: { kind: 'hub', settings },
     log,
     onReady: ({ apiUrl = '' }) => {
-      writeStateFile(settings, apiUrl, log);
-      const engine = settings.shouldStart
-        ? `serves ${settings.publicUrl}`
-        : `drives the engine at ${settings.traefikApiUrl}`;
-      process.stdout.write(
-        `jupyterhub-traefik-proxy ${VERSION} ${engine}; routes: ${routesFile}; REST API: ${apiUrl}\n`,
-      );
-      tell({ ready: true, apiUrl, pid: process.pid });
+      const announce = (): void => {
+        writeStateFile(settings, apiUrl, log);
+        process.stdout.write(
+          `jupyterhub-traefik-proxy ${VERSION} ${whatItDoes(settings)}; routes: ${routesFile}; REST API: ${apiUrl}\n`,
+        );
+        tell({ ready: true, apiUrl, pid: process.pid });
+      };
+      if (traefik === undefined) announce();
+      else
+        void untilTraefikServes(settings, traefik).then(announce, (error: unknown) => {
+          fail(errorText(error));
+          // Everything else is running: it ends as after a signal.
+          process.kill(process.pid, 'SIGTERM');
+        });
     },
-    onFailure: (message) => {
-      process.stderr.write(`jupyterhub-traefik-proxy: ${message}\n`);
-      tell({ error: oneLine(message) });
-    },
+    onFailure: fail,
   });
+  await traefik?.stop();
   removeStateFile(settings);
   // Made for this run only; a Traefik started in this folder would take it for its own.
-  if (exitCode === 0 && staticFile !== undefined && isOurStaticFile(staticFile)) rmSync(staticFile);
+  if (exitCode === 0 && !hasFailed && isOurStaticFile(staticFile)) rmSync(staticFile);
   // In external mode the input is listened to until the end, and would keep this process.
   process.stdin.removeAllListeners('close').destroy();
-  return exitCode;
+  return hasFailed ? 1 : exitCode;
 }
 
-/** The configuration that the engine is started with; written to its file when the engine is ours. */
+function whatItDoes(settings: HubSettings): string {
+  if (!settings.shouldStart) return `drives the engine at ${settings.traefikApiUrl}`;
+  return isEmbedded(settings)
+    ? `serves ${settings.publicUrl}`
+    : `has ${settings.engine} serve ${settings.publicUrl}`;
+}
+
+/** The configuration that our processes are started with, and what an engine of ours was written; '' when it is somebody else's. */
 async function prepare(
   settings: HubSettings,
   routesFile: string,
 ): Promise<{
   readonly configuration: StaticConfiguration;
-  /** Undefined when the engine is somebody else's. */
-  readonly staticFile?: string;
+  readonly staticFile: string;
+  readonly staticText: string;
   readonly log: Logger;
 }> {
   // A hub's administrator wants to see what happens to the routes, which Traefik's own default would hide.
   const level = settings.traefikLogLevel ?? 'INFO';
-  if (!settings.shouldStart) {
-    const base = defaultStaticConfiguration();
-    const configuration = { ...base, entryPoints: new Map<never, never>(), log: { ...base.log, level } };
-    return { configuration, log: createLogger('supervisor', configuration.log) };
-  }
+  const base = defaultStaticConfiguration();
+  const idle = { ...base, entryPoints: new Map<never, never>(), log: { ...base.log, level } };
+  if (!settings.shouldStart)
+    return { configuration: idle, staticFile: '', staticText: '', log: createLogger('supervisor', idle.log) };
   const staticFile = findStaticFileToWrite(settings.staticConfigFile, isOurStaticFile);
-  const { text, configuration: written } = buildStaticConfiguration(settings, { staticFile, routesFile });
-  const hasLevel = JSON.stringify(settings.extraStaticConfig).includes('"level"');
-  const configuration = hasLevel ? written : { ...written, log: { ...written.log, level } };
+  const files = { staticFile, routesFile };
+  let configuration: StaticConfiguration = idle;
+  // What a real Traefik can be told is for it to judge.
+  let staticText = isEmbedded(settings) ? '' : buildStaticText(settings, files);
+  if (isEmbedded(settings)) {
+    const built = buildStaticConfiguration(settings, files);
+    const hasLevel = JSON.stringify(settings.extraStaticConfig).includes('"level"');
+    configuration = hasLevel
+      ? built.configuration
+      : { ...built.configuration, log: { ...built.configuration.log, level } };
+    staticText = built.text;
+  }
   const log = createLogger('supervisor', configuration.log);
-  await writeStaticFile(staticFile, text, log);
+  await writeStaticFile(staticFile, staticText, log);
   log.info({ file: staticFile }, 'wrote the static configuration');
   sayNotices(configuration, log);
-  return { configuration, staticFile, log };
+  return { configuration, staticFile, staticText, log };
 }
 
 /** Read by a JupyterHub that comes back and finds this program still running. */

@@ -8,15 +8,16 @@ import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
 import { EmbeddedEngine } from '../hub/engine.ts';
 import { EngineApi } from '../hub/engine-api.ts';
-import { ExternalEngine } from '../hub/external-engine.ts';
+import { ExternalEngine, takesPreservePath } from '../hub/external-engine.ts';
 import { NODE_FILE_SYSTEM } from '../hub/file-system.ts';
 import { findRoutesFile } from '../hub/find-files.ts';
 import { RouteStore } from '../hub/route-store.ts';
 import { RoutesFile } from '../hub/routes-file.ts';
 import { RoutesOnDisk } from '../hub/routes-on-disk.ts';
-import { entryPointOf, parseHubSettings } from '../hub/settings.ts';
+import { entryPointOf, isEmbedded, parseHubSettings } from '../hub/settings.ts';
 import type { HubSettings } from '../hub/settings.ts';
 import { setupDynamic } from '../hub/setup-dynamic.ts';
+import { traefikVersion } from '../hub/traefik-process.ts';
 import type { Logger } from '../log.ts';
 import { tell } from '../supervisor/child.ts';
 import type { ControllerStart, FromController } from '../supervisor/messages.ts';
@@ -33,7 +34,7 @@ export async function startHubController(
   log: Logger,
 ): Promise<RunningController> {
   const settings = parseHubSettings(given);
-  return settings.shouldStart ? startEmbedded(start, settings, log) : startExternal(start, settings, log);
+  return isEmbedded(settings) ? startEmbedded(start, settings, log) : startExternal(start, settings, log);
 }
 
 async function startEmbedded(
@@ -103,7 +104,9 @@ async function startExternal(
     entryPoint: entryPointOf(settings),
     log,
   });
-  const seen = await engine.examine(0);
+  const seen = settings.shouldStart
+    ? { preservePath: takesPreservePath({ Version: traefikVersion(settings.engine) }) }
+    : await engine.examine(0);
   const persistence = openRoutes(settings, log, {
     preservePath: seen?.preservePath ?? true,
     // The engine reads the file.

@@ -290,7 +290,8 @@ function differenceOf({ reason, isDown }: ApiTrouble): Difference {
   return { kind: isDown ? 'down' : 'trouble', reason };
 }
 
-function takesPreservePath(version: unknown): boolean {
+/** Whether an engine takes `preservePath`, by the document that `/api/version` answers. */
+export function takesPreservePath(version: unknown): boolean {
   const { Version: text, Codename: name } = isTree(version) ? version : {};
   if (name === 'jupyterhub') return true;
   const [major = 0, minor = 0] = (/^v?([0-9]+)\.([0-9]+)/.exec(String(text))?.slice(1) ?? []).map(Number);

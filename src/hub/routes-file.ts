@@ -2,7 +2,7 @@
 // says; everything else in the file belongs to whoever wrote it. When it is written, and what else remembers routes, is decided in
 // routes-on-disk.ts.
 
-import { watch } from 'node:fs';
+import { existsSync, watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
 import type { DynamicConfiguration } from '../config/dynamic.ts';
 import { EMPTY_DYNAMIC_CONFIGURATION } from '../config/dynamic.ts';
@@ -32,6 +32,8 @@ import type { Tree } from './values.ts';
 const POLL_MS = 2000;
 /** Several events of one change are taken as one. */
 const GATHER_MS = 30;
+/** Whoever removes the file may be about to remove its folder, or to put another one there. */
+const REMOVED_MS = 1000;
 /** So many routes are made into text before others get their turn. */
 const ROUTES_PER_TURN = 256;
 
@@ -399,10 +401,13 @@ export class RoutesFile {
   watch(onChange: () => void): void {
     let gathering: NodeJS.Timeout | undefined;
     this.#onEvent = () => {
-      gathering ??= setTimeout(() => {
-        gathering = undefined;
-        onChange();
-      }, GATHER_MS).unref();
+      gathering ??= setTimeout(
+        () => {
+          gathering = undefined;
+          onChange();
+        },
+        existsSync(this.path) ? GATHER_MS : REMOVED_MS,
+      ).unref();
     };
     this.#watchFile();
     this.#timers.push(setInterval(onChange, POLL_MS).unref());

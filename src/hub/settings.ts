@@ -52,6 +52,8 @@ const schema = z.strictObject({
   sslCert: text.default(''),
   /** True: our own engine. False: one that somebody else runs, which watches the routes file. */
   shouldStart: z.boolean().default(true),
+  /** What carries the traffic with `shouldStart`: `embedded`, or a real Traefik to start: a name on the PATH, or a path. */
+  engine: name.default('embedded'),
   /** The routes file; absent: `rules.toml` in `/etc/traefik`, `$HOME/.traefik` or the working directory. */
   dynamicConfigFile: fileName.optional(),
   /** The static configuration, written once at start and only with `shouldStart`; absent: `traefik.toml`, searched for likewise. */
@@ -137,6 +139,11 @@ function describeIssue(issue: z.core.$ZodIssue): readonly string[] {
   return [
     `settings: ${path === '' ? '' : `${path}: `}${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}`,
   ];
+}
+
+/** Whether our own engine carries the traffic. */
+export function isEmbedded({ shouldStart, engine }: Pick<HubSettings, 'shouldStart' | 'engine'>): boolean {
+  return shouldStart && engine === 'embedded';
 }
 
 /** Whether users come in over TLS. */

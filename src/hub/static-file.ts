@@ -78,18 +78,17 @@ export function staticText(file: string, tree: Tree): string {
   return `${HEADER}\n${body.trim()}\n`;
 }
 
-/** Builds and checks the configuration without touching the disk; throws ConfigError or ProxyError JTP_ERR_SETTINGS_INVALID. */
-export function buildStaticConfiguration(
+/** Builds the text without touching the disk; throws ProxyError JTP_ERR_SETTINGS_INVALID. */
+export function buildStaticText(
   settings: HubSettings,
   files: { readonly staticFile: string; readonly routesFile: string },
-): { readonly text: string; readonly configuration: StaticConfiguration } {
+): string {
   if (settings.traefikApiEntrypoint === entryPointOf(settings))
     throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
       message: `settings: traefikApiEntrypoint: "${settings.traefikApiEntrypoint}" is the entry point of the users, too`,
     });
-  let text: string;
   try {
-    text = staticText(files.staticFile, staticTree(settings, files.routesFile));
+    return staticText(files.staticFile, staticTree(settings, files.routesFile));
   } catch (cause) {
     if (cause instanceof ProxyError) throw cause;
     throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
@@ -97,6 +96,14 @@ export function buildStaticConfiguration(
       cause,
     });
   }
+}
+
+/** The same, and checked for our own engine; throws ConfigError, too. */
+export function buildStaticConfiguration(
+  settings: HubSettings,
+  files: { readonly staticFile: string; readonly routesFile: string },
+): { readonly text: string; readonly configuration: StaticConfiguration } {
+  const text = buildStaticText(settings, files);
   return { text, configuration: parseStaticConfiguration(text, files.staticFile) };
 }
 
