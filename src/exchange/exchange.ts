@@ -14,6 +14,7 @@ import type { Framing } from '../http1/framing.ts';
 import type { MessageHead } from '../http1/head.ts';
 import type { Trailers } from '../http1/parser.ts';
 import type { Request } from '../http1/request.ts';
+import { ownBytes } from '../http1/shared-input.ts';
 import type { WeightedServer } from '../service/load-balancer.ts';
 import type { Tunnels } from '../tunnel/tunnels.ts';
 import type { ServerSideOfExchange, UpstreamConnection } from '../upstream/upstream-connection.ts';
@@ -342,7 +343,12 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
 
   onResponseBody(chunk: Buffer, start: number, end: number): void {
     if (this.#isDone) return;
-    if (this.#client.write(chunk, start, end)) return;
+    const client = this.#client;
+    const isWritable =
+      client.writesInPlace === true
+        ? client.write(chunk, start, end)
+        : client.write(ownBytes(chunk, start, end), 0, end - start);
+    if (isWritable) return;
     this.#server?.pause();
     this.#client.awaitDrain();
   }

@@ -42,6 +42,7 @@ type State = 'idle' | 'head' | 'body' | 'waiting' | 'lingering' | 'closed' | 'pa
 export class ClientConnection implements Downstream, SocketOwner, Timed {
   readonly socket: Socket;
   readonly isTls: boolean;
+  readonly writesInPlace = true;
   /** The peer's address without zone or IPv4 mapping. */
   readonly remoteAddress: string;
   readonly forwarded: ForwardedMemo = { host: undefined, lines: '' };

@@ -54,6 +54,8 @@ export interface Downstream {
   readonly remoteAddress: string;
   readonly forwarded: ForwardedMemo;
   exchange: ClientSideOfExchange | undefined;
+  /** True: `write` copies what it cannot send at once. Else it is given bytes that stay as they are. */
+  readonly writesInPlace?: boolean;
   /** True once a final response has begun: an error can no longer be told in words. */
   readonly hasBegun: boolean;
 

@@ -1,10 +1,15 @@
-// One owner per socket (or stream that behaves like one). The five listeners are attached once and forward to whoever owns the socket at the moment, so passing a socket
-// on (from a client connection to a tunnel, say) is one assignment and can leave no listener behind.
+// One owner per socket (or stream that behaves like one). The five listeners are attached once and forward to whoever owns the socket at
+// the moment, so passing a socket on (from a client connection to a tunnel, say) is one assignment and can leave no listener behind.
 
+import net from 'node:net';
+import type { NetConnectOpts, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { IN_PLACE_BYTES, INPUT_BYTES, sharedInput } from './shared-input.ts';
 
 /** Whoever reads from and writes to a socket. */
 export interface SocketOwner {
+  /** True: whoever is given the bytes of `onData` copies what is still needed when it returns (see `shared-input.ts`). */
+  readonly readsInPlace?: boolean;
   onData(chunk: Buffer): void;
   /** The write buffer is empty again after a `write` that returned false. */
   onDrain(): void;
@@ -60,6 +65,38 @@ export function adoptOutgoingSocket(
 ): void {
   adoptSocket(socket, owner);
   socket.once(event, socketOnConnect);
+}
+
+/**
+ * Connects to a server over plain TCP, or a Unix socket, and reads without a new buffer for each read, which costs more than all that is done
+ * with a small answer (`bench/small-get.ts`).
+ */
+export function connectOwned(options: NetConnectOpts): Socket {
+  let input = sharedInput;
+  const socket: Socket & { [OWNER]?: SocketOwner } = net.connect({
+    ...options,
+    onread: {
+      // Node asks before the first read and after each.
+      buffer: () => input,
+      callback: (length) => {
+        const given = input;
+        // Whoever sends much at once is given buffers that can be written on without a copy.
+        input = length > IN_PLACE_BYTES ? Buffer.allocUnsafeSlow(INPUT_BYTES) : sharedInput;
+        const owner = socket[OWNER];
+        if (owner === undefined) return true;
+        const bytes = given.subarray(0, length);
+        const isOwners = length > IN_PLACE_BYTES ? given !== sharedInput : owner.readsInPlace === true;
+        owner.onData(isOwners ? bytes : Buffer.from(bytes));
+        return true;
+      },
+    },
+  });
+  return socket;
+}
+
+/** Gives the owner bytes that its predecessor has read too many of. */
+export function deliverTo(socket: Duplex, bytes: Buffer): void {
+  (socket as OwnedSocket)[OWNER]?.onData(bytes);
 }
 
 /** From now on `owner` hears of everything; the former owner hears of nothing more. */

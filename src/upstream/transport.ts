@@ -4,6 +4,7 @@
 import net from 'node:net';
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
+import { connectOwned } from '../http1/owned-socket.ts';
 import type { TransportOptions } from '../runtime/table-change.ts';
 import { systemRoots } from './system-roots.ts';
 import type { TargetAddress } from './target-address.ts';
@@ -27,7 +28,7 @@ export class Transport {
   open(address: TargetAddress, session: Buffer | undefined): Socket {
     const { scheme, connect } = address;
     if (scheme === 'http')
-      return net.connect({
+      return connectOwned({
         ...connect,
         noDelay: true,
         keepAlive: true,

@@ -12,11 +12,12 @@ import { responseFraming, responsePersistence } from '../http1/framing.ts';
 import type { Framing } from '../http1/framing.ts';
 import type { MessageHead } from '../http1/head.ts';
 import type { Timed } from '../http1/deadlines.ts';
-import { adoptOutgoingSocket } from '../http1/owned-socket.ts';
+import { adoptOutgoingSocket, deliverTo } from '../http1/owned-socket.ts';
 import type { SocketOwner } from '../http1/owned-socket.ts';
 import { NEED_MORE, returnParser, takeParser } from '../http1/parser.ts';
 import type { HttpParser, Trailers } from '../http1/parser.ts';
 import { lastChunk } from '../http1/response-writer.ts';
+import { ownBytes } from '../http1/shared-input.ts';
 import type { Target } from './target.ts';
 
 /** What a request in flight wants to hear from its server's side. */
@@ -41,6 +42,7 @@ type State = 'head' | 'body' | 'idle' | 'closed' | 'passed';
 export class UpstreamConnection implements SocketOwner, Timed {
   readonly socket: Socket;
   readonly target: Target;
+  readonly readsInPlace = true;
   deadline = 0;
   /** When it became idle, on the scale of Deadlines. */
   idleSince = 0;
@@ -226,7 +228,7 @@ export class UpstreamConnection implements SocketOwner, Timed {
     this.#exchange?.onResponse(head, framing ?? { name: 'none' });
     if (framing === undefined) {
       // The tunnel has the socket now, or the exchange has given it up.
-      if (end < chunk.length && this.#isPassed()) socket.unshift(chunk.subarray(end));
+      if (end < chunk.length && this.#isPassed()) deliverTo(socket, ownBytes(chunk, end, chunk.length));
       return chunk.length;
     }
     if (framing.name === 'none') this.#complete([], end < chunk.length);

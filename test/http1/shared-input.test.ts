@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { IN_PLACE_BYTES, ownBytes, sharedInput } from '../../src/http1/shared-input.ts';
+import { startProxyTo } from '../support/data-plane.ts';
+import { connect, startByteServer } from '../support/sockets.ts';
+import type { ByteServer } from '../support/sockets.ts';
+
+const REQUEST = 'GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+/** Enough to fill what the operating system keeps for a connection. */
+const PIECES = 1200;
+
+describe('the shared buffer of small reads', () => {
+  it('is left by whoever needs its bytes longer', () => {
+    const inside = sharedInput.subarray(10, 20).fill('a');
+    const own = ownBytes(inside, 2, 5);
+    inside.fill('b');
+    assert.equal(own.toString('latin1'), 'aaa');
+  });
+
+  it('is not copied from when the bytes are elsewhere', () => {
+    const chunk = Buffer.from('abcdef');
+    assert.equal(ownBytes(chunk, 0, 6), chunk);
+    const part = ownBytes(chunk, 1, 3);
+    chunk.fill('x');
+    assert.equal(part.toString('latin1'), 'xx');
+  });
+
+  for (const { coding, head, wrap } of [
+    {
+      coding: 'a length',
+      head: (length: number) => `Content-Length: ${String(length)}\r\n\r\n`,
+      wrap: (text: string) => text,
+    },
+    {
+      coding: 'chunks',
+      head: () => 'Transfer-Encoding: chunked\r\n\r\n',
+      wrap: (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`,
+    },
+    { coding: 'the end of the connection', head: () => '\r\n', wrap: (text: string) => text },
+  ])
+    it(`keeps what a slow client has not taken of a body with ${coding}`, async (t) => {
+      const server = await startByteServer(t);
+      const { port } = await startProxyTo(t, server.url);
+      const slow = await connect(t, port);
+      slow.socket.pause();
+      slow.send(REQUEST);
+      const upstream = await server.accept();
+      await upstream.readHead();
+      const pieces = Array.from({ length: PIECES }, (_, index) => pieceOf(index));
+      const body = pieces.join('');
+      upstream.send(`HTTP/1.1 200 OK\r\n${head(body.length)}`);
+      // Until the client's side is full, the proxy waits, and so does the server.
+      for (const [index, piece] of pieces.entries()) {
+        upstream.send(wrap(piece));
+        // The proxy runs in this process: it reads piece by piece.
+        await turn();
+        await turn();
+        if (index % 100 === 0) await exchange(t, server, port);
+      }
+      if (coding === 'chunks') upstream.send('0\r\n\r\n');
+      if (coding === 'the end of the connection') upstream.socket.end();
+      for (let count = 0; count < 5; count++) await exchange(t, server, port);
+      slow.socket.resume();
+      const [, received = ''] = (await slow.readToEnd()).split('\r\n\r\n', 2);
+      assert.ok(coding === 'a length' ? received === body : unchunked(received) === body);
+    });
+
+  it('keeps what comes with the head of a 101 until the tunnel has sent it', async (t) => {
+    const server = await startByteServer(t);
+    const { port } = await startProxyTo(t, server.url);
+    const client = await connect(t, port);
+    client.send('GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    const upstream = await server.accept();
+    await upstream.readHead();
+    client.socket.pause();
+    upstream.send(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n${pieceOf(1)}`,
+    );
+    upstream.send(pieceOf(2));
+    await exchange(t, server, port);
+    upstream.send(pieceOf(3));
+    client.socket.resume();
+    await client.readHead();
+    assert.equal(await client.read(pieceOf(3)), pieceOf(1) + pieceOf(2) + pieceOf(3));
+  });
+});
+
+/** Two of them at once are still read in place; different everywhere. */
+function pieceOf(index: number): string {
+  const length = IN_PLACE_BYTES / 4 + ((index * 7919) % (IN_PLACE_BYTES / 4));
+  return `${String(index).padStart(7, '0')}|`.repeat(Math.ceil(length / 8)).slice(0, length);
+}
+
+/** Another exchange, whose answer passes through the same buffer. */
+async function exchange(t: Parameters<typeof connect>[0], server: ByteServer, port: number): Promise<void> {
+  const client = await connect(t, port);
+  client.send(REQUEST);
+  const upstream = await server.accept();
+  await upstream.readHead();
+  upstream.send(`HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9000\r\n\r\n${'-'.repeat(9000)}`);
+  await client.readHead();
+  await client.read('-'.repeat(9000));
+}
+
+/** A body without a length is chunked for an HTTP/1.1 client. */
+function unchunked(text: string): string {
+  let body = '';
+  for (let at = 0; ;) {
+    const lineEnd = text.indexOf('\r\n', at);
+    const size = Number.parseInt(text.slice(at, lineEnd), 16);
+    if (!(size > 0)) return body;
+    body += text.slice(lineEnd + 2, lineEnd + 2 + size);
+    at = lineEnd + 2 + size + 2;
+  }
+}
