@@ -20,7 +20,7 @@ const MAY_IMPORT = {
   provider: ['config', 'runtime'],
   hub: ['config', 'runtime'],
   api: ['config', 'runtime', 'hub'],
-  supervisor: ['config', 'channel'],
+  supervisor: ['config', 'channel', 'entrypoint'],
 };
 /** Composition roots know everything: `worker/`, `controller/`, `cli/`. */
 

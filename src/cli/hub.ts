@@ -23,7 +23,7 @@ import type { Logger } from '../log.ts';
 import { runSupervisor } from '../supervisor/supervisor.ts';
 import { VERSION } from '../version.ts';
 import { startTraefik, untilTraefikServes } from './hub-traefik.ts';
-import { sayNotices, workerCount } from './traefik.ts';
+import { capacityText, sayNotices, workerCount } from './traefik.ts';
 
 /** A settings object is some kilobytes. */
 const MAX_SETTINGS_BYTES = 16 * 1024 * 1024;
@@ -250,6 +250,7 @@ async function serve(settings: HubSettings, tell: (message: object) => void): Pr
     settings.shouldStart && !isEmbedded(settings)
       ? await startTraefik(settings, { staticFile, staticText, routesFile }, log)
       : undefined;
+  const workers = isEmbedded(settings) ? workerCount(settings.workers) : 0;
   let hasFailed = false;
   const fail = (message: string): void => {
     hasFailed = true;
@@ -258,14 +259,14 @@ async function serve(settings: HubSettings, tell: (message: object) => void): Pr
   };
   const exitCode = await runSupervisor({
     static: configuration,
-    workers: isEmbedded(settings) ? workerCount(settings.workers) : 0,
+    workers,
     controller: { kind: 'hub', settings },
     log,
     onReady: ({ apiUrl = '' }) => {
       const announce = (): void => {
         writeStateFile(settings, apiUrl, log);
         process.stdout.write(
-          `jupyterhub-traefik-proxy ${VERSION} ${whatItDoes(settings)}; routes: ${routesFile}; REST API: ${apiUrl}\n`,
+          `jupyterhub-traefik-proxy ${VERSION} ${whatItDoes(settings, workers)}; routes: ${routesFile}; REST API: ${apiUrl}\n`,
         );
         tell({ ready: true, apiUrl, pid: process.pid });
       };
@@ -288,10 +289,10 @@ async function serve(settings: HubSettings, tell: (message: object) => void): Pr
   return hasFailed ? 1 : exitCode;
 }
 
-function whatItDoes(settings: HubSettings): string {
+function whatItDoes(settings: HubSettings, workers: number): string {
   if (!settings.shouldStart) return `drives the engine at ${settings.traefikApiUrl}`;
   return isEmbedded(settings)
-    ? `serves ${settings.publicUrl}`
+    ? `serves ${settings.publicUrl} (${capacityText(workers)})`
     : `has ${settings.engine} serve ${settings.publicUrl}`;
 }
 
@@ -327,7 +328,7 @@ async function prepare(
   const log = createLogger('supervisor', configuration.log);
   await writeStaticFile(staticFile, staticText, log);
   log.info({ file: staticFile }, 'wrote the static configuration');
-  sayNotices(configuration, log);
+  sayNotices(configuration);
   return { configuration, staticFile, staticText, log };
 }
 

@@ -1,15 +1,14 @@
 // `traefik`: the engine, from Traefik's own static configuration.
 
 import { availableParallelism } from 'node:os';
-import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { findStaticFile, loadStaticConfiguration, searchFolders } from '../config/load-static.ts';
 import type { StaticConfiguration } from '../config/static.ts';
 import { ProxyError } from '../errors.ts';
 import { createLogger } from '../log.ts';
-import type { Logger } from '../log.ts';
 import { runSupervisor } from '../supervisor/supervisor.ts';
 import { VERSION } from '../version.ts';
+import { descriptorBudget, descriptorLimit } from '../worker/descriptors.ts';
 
 /** Below this many descriptors a class of a few hundred can run out. Each tab costs two to four. */
 const COMFORTABLE_DESCRIPTORS = 8192;
@@ -28,8 +27,9 @@ export function traefikCommand(): Command {
 Without --configfile the first of these is used (.toml, .yaml or .yml):
   ${['/etc/traefik/traefik', '$HOME/.traefik/traefik', '$XDG_CONFIG_HOME/traefik', '$HOME/.config/traefik', './traefik'].join('\n  ')}
 
-Signals: SIGHUP reads the dynamic configuration again; SIGTERM and SIGINT stop accepting, let requests
-finish (transport.lifeCycle.graceTimeOut) and exit; a second one exits at once.`,
+Signals: SIGHUP reads all configuration again (a changed static one goes to new workers, the old ones
+finish what they have begun); SIGTERM and SIGINT stop accepting, let requests finish
+(transport.lifeCycle.graceTimeOut) and exit; a second one exits at once.`,
     )
     .action(async (options: { configfile?: string; workers: number }) => {
       process.exitCode = await runTraefik(options);
@@ -87,19 +87,23 @@ async function runTraefik(options: { configfile?: string; workers: number }): Pr
     });
   const configuration = loadStaticConfiguration(file);
   const log = createLogger('supervisor', configuration.log);
-  sayNotices(configuration, log);
+  sayNotices(configuration);
   process.title = 'jtp traefik';
+  const workers = workerCount(options.workers);
   return runSupervisor({
     static: configuration,
-    workers: workerCount(options.workers),
+    workers,
     controller: { kind: 'traefik' },
     log,
+    reloadStatic: () => loadStaticConfiguration(file),
     onReady: () => {
       // Said whatever the level: it is the one line everybody looks for.
       const entryPoints = [...configuration.entryPoints.values()].map(
         ({ name, addressText }) => `${name}=${addressText}`,
       );
-      process.stdout.write(`jupyterhub-traefik-proxy ${VERSION} serves ${file}: ${entryPoints.join(' ')}\n`);
+      process.stdout.write(
+        `jupyterhub-traefik-proxy ${VERSION} serves ${file}: ${entryPoints.join(' ')}; ${capacityText(workers)}\n`,
+      );
     },
     onFailure: (message) => {
       process.stderr.write(`jupyterhub-traefik-proxy: ${message}\n`);
@@ -108,23 +112,20 @@ async function runTraefik(options: { configfile?: string; workers: number }): Pr
 }
 
 /** What the operator should know at start, once each. */
-export function sayNotices(configuration: StaticConfiguration, log: Logger): void {
+export function sayNotices(configuration: StaticConfiguration): void {
   for (const notice of configuration.notices)
     process.stderr.write(`jupyterhub-traefik-proxy: ${configuration.file ?? ''}: ${notice}\n`);
-  const limit = descriptorLimit();
-  if (limit !== undefined && limit < COMFORTABLE_DESCRIPTORS)
-    log.warn(
-      { limit },
-      `only ${String(limit)} open files are allowed per process; raise it (ulimit -n 65536, or LimitNOFILE=65536 in a systemd unit)`,
-    );
 }
 
-function descriptorLimit(): number | undefined {
-  try {
-    const line = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'));
-    return line === null ? undefined : Number(line[1]);
-  } catch {
-    // Not Linux: there is nothing to read.
-    return undefined;
-  }
+/** How many processes carry requests, and how much each can take; said at every start. A low limit is said on standard error as well. */
+export function capacityText(workers: number): string {
+  const limit = descriptorLimit();
+  const { maxClients } = descriptorBudget(limit);
+  if (limit !== undefined && limit < COMFORTABLE_DESCRIPTORS)
+    process.stderr.write(
+      `jupyterhub-traefik-proxy: only ${String(limit)} open files are allowed per process, enough for ${String(maxClients)} connections in each worker: raise it (LimitNOFILE=65536 in a systemd unit, or ulimit -n 65536)\n`,
+    );
+  const each =
+    limit === undefined ? '' : `, up to ${String(maxClients)} connections each (${String(limit)} open files)`;
+  return `${String(workers)} ${workers === 1 ? 'worker' : 'workers'}${each}`;
 }

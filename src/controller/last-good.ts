@@ -9,8 +9,8 @@ import type { DynamicConfiguration } from '../config/dynamic.ts';
 export class LastGood {
   readonly #path: string;
 
-  constructor(runtimeFolder: string) {
-    this.#path = join(runtimeFolder, 'last-good.json');
+  constructor(sharedFolder: string) {
+    this.#path = join(sharedFolder, 'last-good.json');
   }
 
   save(configuration: DynamicConfiguration): void {

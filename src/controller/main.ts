@@ -35,7 +35,7 @@ function start(message: ControllerStart): Promise<RunningController> {
   }
 }
 
-runChild('jtp controller', async (received) => {
+async function onMessage(received: unknown): Promise<void> {
   const message = received as ToController;
   if (message.type === 'start') {
     running = start(message);
@@ -60,4 +60,6 @@ runChild('jtp controller', async (received) => {
       await controller?.stop?.();
       process.exit(0);
   }
-});
+}
+
+runChild({ title: 'jtp controller', onMessage });

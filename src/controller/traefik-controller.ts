@@ -12,7 +12,7 @@ export async function startTraefikController(
   start: ControllerStart,
   log: Logger,
 ): Promise<RunningController> {
-  const { static: configuration, runtimeFolder } = start;
+  const { static: configuration, runtimeFolder, sharedFolder } = start;
   const engine = await EngineController.create({
     static: configuration,
     runtimeFolder,
@@ -21,7 +21,7 @@ export async function startTraefikController(
       tell({ type: 'silent', workerId } satisfies FromController);
     },
   });
-  const lastGood = new LastGood(runtimeFolder);
+  const lastGood = new LastGood(sharedFolder);
   let isLoaded = false;
   const { file, throttleMs } = configuration.providers;
   const provider =

@@ -2,16 +2,19 @@
 
 import net from 'node:net';
 import type { Server, Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import tls from 'node:tls';
 import type { LimitsConfiguration } from '../config/limits.ts';
 import type { EntryPointConfiguration } from '../config/static.ts';
-import { errnoOf, errorText, ProxyError } from '../errors.ts';
+import { errorText } from '../errors.ts';
 import { ClientConnection } from '../http1/client-connection.ts';
 import type { ClientOptions } from '../http1/client-options.ts';
 import type { Deadlines, Timed } from '../http1/deadlines.ts';
 import type { RequestHandler } from '../http1/downstream.ts';
 import type { Logger } from '../log.ts';
 import type { CertificateStore } from '../tls/certificate-store.ts';
+import { bindEntryPoint, listenError } from './listening-socket.ts';
+import type { ListeningSocket } from './listening-socket.ts';
 
 /** First byte of a TLS record that carries a handshake. Source: RFC 8446 §5.1. */
 const TLS_HANDSHAKE = 0x16;
@@ -21,6 +24,8 @@ const TCP_KEEP_ALIVE_MS = 60_000;
 const BACKLOG = 4096;
 /** How often a refusal of connections is put in the log, at most. */
 const REFUSALS_SAID_MS = 60_000;
+/** How long an idle connection of a worker that is being replaced may still begin a request: closing it might meet one under way. */
+const LAST_REQUEST_MS = 1000;
 
 /** What an entry point is made of. */
 export interface EntryPointOptions {
@@ -30,6 +35,14 @@ export interface EntryPointOptions {
   readonly handler: RequestHandler;
   readonly deadlines: Deadlines;
   readonly log: Logger;
+  /** Whether another connection may come in; asked once for each. */
+  readonly admits: () => boolean;
+}
+
+/** How an entry point comes to its end. */
+export interface DrainOptions {
+  /** Other workers accept on the same address already. */
+  readonly isReplaced: boolean;
 }
 
 /** One entry point of one worker. */
@@ -43,6 +56,7 @@ export class EntryPoint {
   readonly #greeting = new Set<Greeting>();
   #isDraining = false;
   #onEmpty: (() => void) | undefined;
+  #onListenFailed: ((cause: Error) => void) | undefined;
 
   constructor(options: EntryPointOptions) {
     const { configuration, handler, deadlines, log } = options;
@@ -80,9 +94,15 @@ export class EntryPoint {
         keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
       },
       (socket) => {
-        this.#greet(socket);
+        if (options.admits()) this.#greet(socket);
+        // A reset frees the descriptor at once.
+        else socket.resetAndDestroy();
       },
     );
+    this.#server.on('error', (error) => {
+      if (this.#onListenFailed !== undefined) this.#onListenFailed(error);
+      else log.error({ err: error, entryPoint: this.name }, 'the entry point cannot accept');
+    });
     this.#limitConnections();
   }
 
@@ -116,52 +136,37 @@ export class EntryPoint {
     return address === null || typeof address === 'string' ? undefined : address;
   }
 
-  /** Rejects with JTP_ERR_ENTRYPOINT_LISTEN. */
-  async listen(): Promise<void> {
-    const { host, port, path } = this.#options.configuration.address;
-    try {
-      await this.#listenOn(path === undefined ? { host: host === '' ? '::' : host, port } : { path });
-    } catch (error) {
-      // A machine without IPv6.
-      if (host === '' && errnoOf(error) === 'EAFNOSUPPORT') await this.#listenOn({ host: '0.0.0.0', port });
-      else throw error;
-    }
-    this.#server.on('error', (error) => {
-      this.#options.log.error({ err: error, entryPoint: this.name }, 'the entry point cannot accept');
-    });
-  }
-
-  async #listenOn(place: { host: string; port: number } | { path: string }): Promise<void> {
+  /** Accepts on this socket, or on one of its own. Rejects with JTP_ERR_ENTRYPOINT_LISTEN. */
+  async listen(socket?: ListeningSocket): Promise<void> {
+    const { configuration } = this.#options;
+    const bound = socket ?? (await bindEntryPoint(configuration));
     await new Promise<void>((resolve, reject) => {
-      const onError = (cause: Error): void => {
-        if (errnoOf(cause) === 'EAFNOSUPPORT') reject(cause);
-        else reject(this.#listenError(cause));
+      this.#onListenFailed = (cause) => {
+        this.#onListenFailed = undefined;
+        reject(listenError(configuration, cause));
       };
-      this.#server.once('error', onError);
-      this.#server.listen({ ...place, backlog: BACKLOG }, () => {
-        this.#server.off('error', onError);
+      this.#server.listen(bound, BACKLOG, () => {
+        this.#onListenFailed = undefined;
         resolve();
       });
     });
   }
 
-  #listenError(cause: Error): ProxyError {
-    const { name, addressText } = this.#options.configuration;
-    const hints = new Map([
-      ['EADDRINUSE', 'the port is in use by another program'],
-      ['EACCES', 'no permission for this port (ports below 1024 need CAP_NET_BIND_SERVICE)'],
-      ['EADDRNOTAVAIL', 'this machine does not have the address'],
-    ]);
-    return new ProxyError('JTP_ERR_ENTRYPOINT_LISTEN', {
-      message: `entry point "${name}" cannot listen on ${addressText}: ${hints.get(errnoOf(cause)) ?? errorText(cause)}`,
-      cause,
-    });
+  /** Leaves accepting to other workers until `listen` is called again; connections go on. */
+  rest(): void {
+    if (this.#server.listening) this.#server.close();
   }
 
-  /** Stops accepting and ends every connection as soon as it has nothing in flight. Resolves when all are gone. */
-  async drain(): Promise<void> {
+  /**
+   * Stops accepting (at once when others accept instead, else after `lifeCycle.requestAcceptGraceTimeout`) and ends every connection
+   * after its current response. Resolves when all are gone.
+   */
+  async drain({ isReplaced }: DrainOptions): Promise<void> {
+    const { requestAcceptGraceTimeoutMs } = this.#options.configuration.transport.lifeCycle;
+    if (!isReplaced && requestAcceptGraceTimeoutMs > 0) await setTimeout(requestAcceptGraceTimeoutMs);
+    this.rest();
     this.#isDraining = true;
-    this.#server.close();
+    if (isReplaced) await setTimeout(LAST_REQUEST_MS);
     for (const greeting of this.#greeting) greeting.destroy();
     for (const connection of this.#connections) connection.drain();
     if (this.connectionCount === 0) return;
@@ -172,7 +177,7 @@ export class EntryPoint {
 
   /** Cuts whatever is left. */
   close(): void {
-    this.#server.close();
+    this.rest();
     for (const greeting of this.#greeting) greeting.destroy();
     for (const connection of this.#connections) connection.destroy();
   }

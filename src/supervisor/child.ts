@@ -2,19 +2,39 @@
 
 import { errorText } from '../errors.ts';
 
+const ALIVE_MS = 1000;
+
+/** What a child does. */
+export interface Child {
+  readonly title: string;
+  /** `handle`: a socket that came with the message. */
+  readonly onMessage: (message: unknown, handle: unknown) => Promise<void> | void;
+  /** Told to the supervisor once a second, beside that the process is alive. */
+  readonly status?: () => object;
+}
+
 /** Runs a child process: says hello, hands every message to `onMessage`, exits with the supervisor. */
-export function runChild(title: string, onMessage: (message: unknown) => Promise<void> | void): void {
+export function runChild({ title, onMessage, status }: Child): void {
   process.title = title;
   // A terminal sends them to the whole group; the supervisor decides what they mean.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
   process.on('disconnect', () => process.exit(0));
   tolerateClosedOutput();
-  process.on('message', (message) => {
-    Promise.resolve(onMessage(message)).catch((error: unknown) => {
-      tell({ type: 'failed', message: errorText(error) });
-    });
+  process.on('message', (message, handle) => {
+    void answer(() => onMessage(message, handle));
   });
+  setInterval(() => {
+    tell({ type: 'alive', ...status?.() });
+  }, ALIVE_MS).unref();
   tell({ type: 'hello' });
+}
+
+async function answer(work: () => Promise<void> | void): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    tell({ type: 'failed', message: errorText(error) });
+  }
 }
 
 /** To the supervisor. */

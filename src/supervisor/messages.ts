@@ -21,7 +21,10 @@ export interface WorkerStart {
 export interface ControllerStart {
   readonly type: 'start';
   readonly static: StaticConfiguration;
+  /** For its sockets: another one for each static configuration. */
   readonly runtimeFolder: string;
+  /** For what has to outlive it: the same for as long as the supervisor lives. */
+  readonly sharedFolder: string;
   readonly controller: ControllerKind;
   /** The port its REST API had before it was restarted; 0 = any. */
   readonly apiPort: number;
@@ -29,12 +32,21 @@ export interface ControllerStart {
 }
 
 /** Supervisor → worker. */
-export type ToWorker = WorkerStart | { readonly type: 'drain'; readonly graceMs: number };
+export type ToWorker =
+  | WorkerStart
+  /** Comes with a listening socket. When it has one for each entry point, and a table, the worker accepts. */
+  | { readonly type: 'socket'; readonly entryPoint: string }
+  /** Leave accepting to the others, until sockets come again. */
+  | { readonly type: 'rest' }
+  /** `isReplaced`: workers with another static configuration accept already. */
+  | { readonly type: 'drain'; readonly graceMs: number; readonly isReplaced: boolean };
 
 /** Worker → supervisor. */
 export type FromWorker =
   | { readonly type: 'hello' }
   | { readonly type: 'listening'; readonly addresses: readonly string[] }
+  /** Once a second; a worker that says nothing for long does not serve either. `connections`: clients, tunnels included. */
+  | { readonly type: 'alive'; readonly connections: number }
   | { readonly type: 'failed'; readonly message: string };
 
 /** Supervisor → controller. */
@@ -51,6 +63,8 @@ export type ToController =
 /** Controller → supervisor. */
 export type FromController =
   | { readonly type: 'hello' }
+  /** Once a second. */
+  | { readonly type: 'alive' }
   | { readonly type: 'ready'; readonly apiUrl?: string; readonly apiPort?: number }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'silent'; readonly workerId: number };

@@ -18,7 +18,7 @@ export function createRuntimeFolder(env: NodeJS.ProcessEnv = process.env): strin
     if (
       base === undefined ||
       base === '' ||
-      join(base, `${PREFIX}123456`, 'control.sock').length > MAX_SOCKET_PATH
+      join(base, `${PREFIX}123456`, '9999', 'control.sock').length > MAX_SOCKET_PATH
     )
       continue;
     try {

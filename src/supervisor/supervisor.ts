@@ -1,29 +1,25 @@
-// Keeps the processes alive: one controller, N workers. It reads no request and no file, because its death ends everything; the listening
-// sockets are its, so a worker that dies takes no port with it while another is there.
+// Keeps everything running: one generation of processes, and for a while two when the static configuration changes. It reads no request, and
+// no file but the static configuration at a reload, because its death ends everything; the listening sockets are its, so whoever dies takes no
+// port along.
 //
-//   starting ──controller ready, every worker listens──► serving ──signal──► draining ──► exit 0
-//      └─ a child cannot start: one line, exit 1              └─ a child dies: it is started again, slower if it dies at once
+//   starting ──first generation ready──► serving ──SIGTERM, SIGINT──► stopping ──all generations ended──► exit
+//                                         │  ▲
+//                                         │  └── the next one is ready, the one before drains; or it could not start, and nothing changes
+//                                         └─SIGHUP: another static configuration starts the next generation, else files are read again
 
-import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import cluster from 'node:cluster';
-import type { Worker } from 'node:cluster';
-import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import type { StaticConfiguration } from '../config/static.ts';
+import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import type { ControllerKind, FromController, FromWorker, ToController, ToWorker } from './messages.ts';
+import { Generation } from './generation.ts';
+import { ListeningSockets } from './listening-sockets.ts';
+import type { ControllerKind } from './messages.ts';
 import { createRuntimeFolder, removeRuntimeFolder } from './runtime-folder.ts';
+import { ServiceManager } from './service-manager.ts';
 
-const WORKER_PROGRAM = fileURLToPath(new URL('../worker/worker.js', import.meta.url));
-const CONTROLLER_PROGRAM = fileURLToPath(new URL('../controller/main.js', import.meta.url));
-
-/** A child that lived shorter than this waits longer before it is started again. */
-const STABLE_MS = 5000;
-const MAX_RESTART_DELAY_MS = 5000;
-/** Given to children beyond their own grace time before they are killed. */
-const KILL_MARGIN_MS = 2000;
-/** Given to the controller to finish what it writes. */
-const CONTROLLER_GRACE_MS = 2000;
+const TICK_MS = 1000;
+/** Silence after which a child is taken for hung, when no watchdog says how long that may be. */
+const SILENCE_MS = 20_000;
 
 /** What a supervisor runs. */
 export interface SupervisorOptions {
@@ -36,14 +32,8 @@ export interface SupervisorOptions {
   readonly onReady: (info: { readonly apiUrl?: string }) => void;
   /** It could not start; one line. */
   readonly onFailure: (message: string) => void;
-}
-
-interface WorkerSlot {
-  readonly id: number;
-  process: Worker | undefined;
-  isListening: boolean;
-  startedAt: number;
-  restarts: number;
+  /** The static configuration as it is now, at SIGHUP; throws when it is not valid. Absent: it cannot change. */
+  readonly reloadStatic?: () => StaticConfiguration;
 }
 
 /** Runs everything until a signal, or a failure to start; resolves with the exit code. */
@@ -53,282 +43,241 @@ export function runSupervisor(options: SupervisorOptions): Promise<number> {
 
 class Supervisor {
   readonly #options: SupervisorOptions;
+  readonly #log: Logger;
   readonly #folder: string;
-  readonly #slots: WorkerSlot[];
+  readonly #sockets = new ListeningSockets();
+  readonly #manager: ServiceManager;
+  readonly #tickMs: number;
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
-  #controller: ChildProcess | undefined;
-  #controllerStartedAt = 0;
-  #controllerRestarts = 0;
-  #isControllerReady = false;
-  #isControllerEnding = false;
-  #apiUrl: string | undefined;
-  #apiPort = 0;
+  #current: Generation | undefined;
+  /** Starting, while `current` serves. */
+  #next: Generation | undefined;
+  /** Replaced by `current`, and finishing its requests. */
+  #previous: Generation | undefined;
+  #generations = 0;
+  #isReloadWanted = false;
+  #tickedAt = 0;
   #exitCode = 0;
   #resolve: ((code: number) => void) | undefined;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#log = options.log;
     this.#folder = createRuntimeFolder();
-    this.#slots = Array.from({ length: options.workers }, (_, index) => ({
-      id: index + 1,
-      process: undefined,
-      isListening: false,
-      startedAt: 0,
-      restarts: 0,
-    }));
+    this.#manager = new ServiceManager(options.log);
+    this.#tickMs = Math.min(TICK_MS, this.#manager.watchdogMs ?? TICK_MS);
   }
 
   run(): Promise<number> {
-    cluster.schedulingPolicy = cluster.SCHED_NONE;
-    cluster.setupPrimary({ exec: WORKER_PROGRAM, args: [], serialization: 'advanced', silent: false });
-    process.on('SIGTERM', () => {
-      this.#onStopSignal();
-    });
-    process.on('SIGINT', () => {
-      this.#onStopSignal();
-    });
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.on(signal, () => {
+        this.#onStopSignal();
+      });
     process.on('SIGHUP', () => {
-      this.#tellController({ type: 'reload' });
+      void this.#reload();
     });
-    this.#startController();
-    for (const slot of this.#slots) this.#startWorker(slot);
+    const timer = setInterval(() => {
+      this.#tick();
+    }, this.#tickMs);
+    void this.#startFirst();
     return new Promise((resolve) => {
-      this.#resolve = resolve;
+      this.#resolve = (code) => {
+        clearInterval(timer);
+        resolve(code);
+      };
     });
   }
 
-  /** The same as SIGTERM. */
   #onStopSignal(): void {
-    if (this.#state === 'stopping') this.#killAll();
+    if (this.#state === 'stopping') for (const generation of this.#all()) generation.kill();
     else this.#stop(0);
   }
 
-  // The controller.
-
-  #startController(): void {
-    const child = fork(CONTROLLER_PROGRAM, [], {
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    this.#controller = child;
-    this.#controllerStartedAt = Date.now();
-    this.#isControllerReady = false;
-    child.on('message', (message) => {
-      this.#onControllerMessage(message as FromController);
-    });
-    child.on('error', (error) => {
-      this.#options.log.error({ err: error }, 'the controller cannot be told anything');
-    });
-    child.on('exit', (code, signal) => {
-      this.#onControllerExit(code, signal);
-    });
+  #all(): Generation[] {
+    return [this.#previous, this.#current, this.#next].filter((generation) => generation !== undefined);
   }
 
-  #onControllerMessage(message: FromController): void {
-    switch (message.type) {
-      case 'hello':
-        this.#tellController({
-          type: 'start',
-          static: this.#options.static,
-          runtimeFolder: this.#folder,
-          controller: this.#options.controller,
-          apiPort: this.#apiPort,
-          supervisorPid: process.pid,
-        });
-        return;
-      case 'ready':
-        this.#isControllerReady = true;
-        this.#apiUrl = message.apiUrl ?? this.#apiUrl;
-        this.#apiPort = message.apiPort ?? this.#apiPort;
-        this.#tellAccepting();
-        if (this.#state === 'serving') this.#tellController({ type: 'serving' });
-        this.#checkReady();
-        return;
-      case 'failed':
-        this.#onFailed(message.message);
-        return;
-      case 'silent': {
-        const slot = this.#slots.find(({ id }) => id === message.workerId);
-        this.#options.log.error({ worker: message.workerId }, 'the worker does not answer and is replaced');
-        slot?.process?.process.kill('SIGKILL');
-        return;
-      }
-    }
-  }
+  // The first generation.
 
-  #onControllerExit(code: number | null, signal: string | null): void {
-    this.#controller = undefined;
-    this.#isControllerReady = false;
-    if (this.#state === 'stopping') {
-      this.#checkStopped();
+  async #startFirst(): Promise<void> {
+    try {
+      this.#current = await this.#make(this.#options.static, {
+        onReady: (info) => {
+          this.#onFirstReady(info);
+        },
+        onFailure: (message) => {
+          this.#fail(message);
+        },
+      });
+    } catch (error) {
+      this.#fail(errorText(error));
       return;
     }
-    if (this.#state === 'starting' && signal === null) {
-      this.#onFailed(`the controller ended with exit code ${String(code)}`);
-      return;
-    }
-    this.#options.log.error({ code, signal }, 'the controller ended; requests go on, it is started again');
-    const isStable = Date.now() - this.#controllerStartedAt > STABLE_MS;
-    this.#controllerRestarts = isStable ? 0 : this.#controllerRestarts + 1;
-    setTimeout(() => {
-      if (this.#state !== 'stopping') this.#startController();
-    }, restartDelay(this.#controllerRestarts));
+    // A signal may have come meanwhile.
+    if (this.#state === 'starting') this.#current.start();
+    else this.#checkStopped();
   }
 
-  #tellController(message: ToController): void {
-    if (this.#controller?.connected === true) this.#controller.send(message, ignoreFailure);
-  }
-
-  #tellAccepting(): void {
-    const workerIds = this.#slots.filter(({ isListening }) => isListening).map(({ id }) => id);
-    this.#tellController({ type: 'accepting', workerIds });
-  }
-
-  // The workers.
-
-  #startWorker(slot: WorkerSlot): void {
-    const worker = cluster.fork();
-    slot.process = worker;
-    slot.isListening = false;
-    slot.startedAt = Date.now();
-    worker.on('message', (message) => {
-      this.#onWorkerMessage(slot, worker, message as FromWorker);
+  async #make(
+    configuration: StaticConfiguration,
+    listener: Pick<SupervisorOptions, 'onReady' | 'onFailure'>,
+  ): Promise<Generation> {
+    const sockets = await this.#sockets.open(configuration.entryPoints);
+    const generation = new Generation({
+      ...listener,
+      static: configuration,
+      workers: this.#options.workers,
+      controller: this.#options.controller,
+      log: this.#log,
+      sharedFolder: this.#folder,
+      name: String(++this.#generations),
+      sockets,
+      silentTicks: Math.ceil((this.#manager.watchdogMs ?? SILENCE_MS) / this.#tickMs),
+      onEnded: () => {
+        this.#onEnded(generation);
+      },
     });
-    worker.on('error', (error) => {
-      this.#options.log.error({ err: error, worker: slot.id }, 'the worker cannot be told anything');
-    });
-    worker.on('exit', (code, signal) => {
-      this.#onWorkerExit(slot, code, signal);
-    });
+    return generation;
   }
 
-  #onWorkerMessage(slot: WorkerSlot, worker: Worker, message: FromWorker): void {
-    switch (message.type) {
-      case 'hello': {
-        const start: ToWorker = {
-          type: 'start',
-          static: this.#options.static,
-          runtimeFolder: this.#folder,
-          workerId: slot.id,
-        };
-        if (worker.isConnected()) worker.send(start, ignoreFailure);
-        return;
-      }
-      case 'listening':
-        slot.isListening = true;
-        this.#tellAccepting();
-        if (this.#state === 'starting')
-          this.#options.log.info(
-            { worker: slot.id, addresses: message.addresses.join(' ') },
-            'the worker accepts',
-          );
-        this.#checkReady();
-        return;
-      case 'failed':
-        this.#onWorkerFailed(slot, message.message);
-        return;
-    }
-  }
-
-  #onWorkerFailed(slot: WorkerSlot, message: string): void {
-    if (this.#state === 'starting') this.#onFailed(message);
-    else {
-      this.#options.log.error({ worker: slot.id, reason: message }, 'the worker cannot serve');
-      slot.process?.process.kill('SIGKILL');
-    }
-  }
-
-  #onWorkerExit(slot: WorkerSlot, code: number, signal: string | null): void {
-    slot.process = undefined;
-    slot.isListening = false;
-    this.#tellAccepting();
-    if (this.#state === 'stopping') {
-      this.#checkStopped();
-      return;
-    }
-    this.#options.log.error({ worker: slot.id, code, signal }, 'the worker ended and is replaced');
-    const isStable = Date.now() - slot.startedAt > STABLE_MS;
-    slot.restarts = isStable ? 0 : slot.restarts + 1;
-    setTimeout(() => {
-      if (this.#state !== 'stopping') this.#startWorker(slot);
-    }, restartDelay(slot.restarts));
-  }
-
-  // Beginning and end.
-
-  #checkReady(): void {
-    if (this.#state !== 'starting' || !this.#isControllerReady) return;
-    if (!this.#slots.every(({ isListening }) => isListening)) return;
+  #onFirstReady(info: { readonly apiUrl?: string }): void {
+    if (this.#state !== 'starting') return;
     this.#state = 'serving';
-    this.#tellController({ type: 'serving' });
-    this.#options.onReady(this.#apiUrl === undefined ? {} : { apiUrl: this.#apiUrl });
+    this.#options.onReady(info);
+    void this.#manager.ready('Serving');
+    this.#reloadAgain();
   }
 
-  #onFailed(message: string): void {
-    if (this.#state === 'starting') {
-      this.#options.onFailure(message);
-      this.#stop(1);
-    } else if (this.#state === 'serving') {
-      this.#options.log.error({ reason: message }, 'the controller cannot serve and is started again');
-      this.#controller?.kill('SIGKILL');
+  #fail(message: string): void {
+    if (this.#state !== 'starting') return;
+    this.#options.onFailure(message);
+    this.#stop(1);
+  }
+
+  // Another static configuration.
+
+  async #reload(): Promise<void> {
+    if (this.#state === 'stopping') return;
+    if (this.#state === 'starting' || this.#next !== undefined || this.#previous !== undefined) {
+      // At most two generations: this one begins when the one before the last has ended.
+      if (!this.#isReloadWanted) this.#log.info('a reload waits until the one before it has come to its end');
+      this.#isReloadWanted = true;
+      return;
+    }
+    await this.#manager.reloading();
+    const configuration = this.#readStatic();
+    if (configuration === undefined || isDeepStrictEqual(configuration, this.#current?.static)) {
+      this.#current?.reload();
+      void this.#manager.ready('Serving');
+      return;
+    }
+    await this.#startNext(configuration);
+  }
+
+  #readStatic(): StaticConfiguration | undefined {
+    try {
+      return this.#options.reloadStatic?.();
+    } catch (error) {
+      this.#log.error(
+        { reason: oneLine(error) },
+        'the new static configuration is refused; the one before stays',
+      );
+      return undefined;
     }
   }
+
+  async #startNext(configuration: StaticConfiguration): Promise<void> {
+    const refuse = (message: string): void => {
+      this.#log.error(
+        { reason: message },
+        'the new static configuration cannot be used; the one before stays',
+      );
+      this.#next = undefined;
+      if (this.#current !== undefined) this.#sockets.keepOnly(this.#current.static.entryPoints);
+      void this.#manager.ready('Serving');
+    };
+    try {
+      const next = await this.#make(configuration, {
+        onReady: () => {
+          this.#replace(next);
+        },
+        onFailure: refuse,
+      });
+      if (this.#isStopping()) return;
+      this.#next = next;
+      next.start();
+    } catch (error) {
+      refuse(oneLine(error));
+    }
+  }
+
+  #isStopping(): boolean {
+    return this.#state === 'stopping';
+  }
+
+  #replace(next: Generation): void {
+    if (this.#state !== 'serving') return;
+    this.#previous = this.#current;
+    this.#current = next;
+    this.#next = undefined;
+    this.#log.info('the new static configuration is in force; what has begun under the old one is finished');
+    this.#previous?.drain(true);
+    this.#sockets.keepOnly(next.static.entryPoints);
+    void this.#manager.ready('Serving');
+  }
+
+  /** A reload was asked for while it could not be. */
+  #reloadAgain(): void {
+    if (!this.#isReloadWanted || this.#state !== 'serving' || this.#previous !== undefined) return;
+    this.#isReloadWanted = false;
+    void this.#reload();
+  }
+
+  // Watching over the processes.
+
+  #tick(): void {
+    const current = this.#current;
+    if (current === undefined || this.#state !== 'serving') return;
+    current.tick();
+    const now = performance.now();
+    const { watchdogMs } = this.#manager;
+    if (watchdogMs === undefined || now - this.#tickedAt < watchdogMs - this.#tickMs / 2) return;
+    if (!current.isHealthy) return;
+    this.#tickedAt = now;
+    this.#manager.watchdog();
+  }
+
+  // The end.
 
   #stop(exitCode: number): void {
     const isOrderly = this.#state === 'serving';
     this.#state = 'stopping';
     this.#exitCode = exitCode;
-    if (!isOrderly) {
-      this.#killAll();
-      return;
-    }
-    const graceMs = Math.max(
-      0,
-      ...[...this.#options.static.entryPoints.values()].map(
-        ({ transport }) => transport.lifeCycle.graceTimeOutMs,
-      ),
-    );
-    this.#tellController({ type: 'terminating' });
-    const drain: ToWorker = { type: 'drain', graceMs };
-    for (const { process: worker } of this.#slots)
-      if (worker?.isConnected() === true) worker.send(drain, ignoreFailure);
-    setTimeout(() => {
-      this.#killAll();
-    }, graceMs + KILL_MARGIN_MS).unref();
+    void this.#manager.stopping();
+    // Workers have copies for as long as they accept; without one, nothing may wait in the kernel for nobody.
+    this.#sockets.keepOnly(new Map());
+    this.#next?.kill();
+    for (const generation of [this.#previous, this.#current])
+      if (isOrderly) generation?.drain(false);
+      else generation?.kill();
     this.#checkStopped();
   }
 
-  #killAll(): void {
-    for (const { process: worker } of this.#slots) worker?.process.kill('SIGKILL');
-    this.#controller?.kill('SIGKILL');
+  #onEnded(generation: Generation): void {
+    if (this.#previous === generation) this.#previous = undefined;
+    if (this.#next === generation) this.#next = undefined;
+    if (this.#state === 'stopping' && this.#current === generation) this.#current = undefined;
     this.#checkStopped();
+    this.#reloadAgain();
   }
 
-  /** It may be writing the routes file. */
-  #endController(controller: ChildProcess): void {
-    if (this.#isControllerEnding) return;
-    this.#isControllerEnding = true;
-    this.#tellController({ type: 'stop' });
-    setTimeout(() => controller.kill('SIGKILL'), CONTROLLER_GRACE_MS).unref();
-  }
-
-  /** The controller goes last: draining workers may still ask it something. */
   #checkStopped(): void {
-    if (this.#slots.some(({ process: worker }) => worker !== undefined)) return;
-    if (this.#controller !== undefined) {
-      this.#endController(this.#controller);
-      return;
-    }
+    if (this.#state !== 'stopping' || this.#all().length > 0) return;
     removeRuntimeFolder(this.#folder);
     this.#resolve?.(this.#exitCode);
   }
 }
 
-function restartDelay(restarts: number): number {
-  return restarts === 0 ? 0 : Math.min(MAX_RESTART_DELAY_MS, 50 * 2 ** Math.min(restarts, 7));
-}
-
-/** A child that ends while it is told something: its `exit` event says the rest. */
-function ignoreFailure(): void {
-  // Nothing is left to do.
+function oneLine(error: unknown): string {
+  return errorText(error).split('\n').join('; ');
 }

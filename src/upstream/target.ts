@@ -42,6 +42,13 @@ export interface UpstreamContext {
   readonly limits: ParserLimits;
   readonly log: Logger;
   readonly counters: UpstreamCounters;
+  readonly idle: IdleCount;
+}
+
+/** Idle connections over all targets of a worker. */
+export interface IdleCount {
+  count: number;
+  readonly max: number;
 }
 
 /** A request that waits for a connection. */
@@ -130,12 +137,18 @@ export class Target implements Timed {
    * connections early; even so its caller has to look whether it is still alive one turn of the event loop later.
    */
   take(isRepeatable: boolean): UpstreamConnection | undefined {
-    if (isRepeatable) return this.#idle.pop();
+    if (isRepeatable) return this.#pop();
     const { now } = this.context.deadlines;
     const connection = this.#idle.at(-1);
     if (connection === undefined || now - connection.idleSince > FRESH_MS || now < this.#distrustUntil)
       return undefined;
-    return this.#idle.pop();
+    return this.#pop();
+  }
+
+  #pop(): UpstreamConnection | undefined {
+    const connection = this.#idle.pop();
+    if (connection !== undefined) this.context.idle.count--;
+    return connection;
   }
 
   /** Whether one more connection may be made; an idle one that is not wanted gives way. */
@@ -198,9 +211,15 @@ export class Target implements Timed {
 
   /** Takes a connection back after a complete exchange; returns false when it should be closed instead. */
   release(connection: UpstreamConnection): boolean {
+    const { idle } = this.context;
     if (this.#waiting.length > 0) this.#wakeSoon();
-    else if (this.references === 0 || this.#idle.length >= this.transport.options.maxIdleConnsPerHost)
+    else if (
+      this.references === 0 ||
+      this.#idle.length >= this.transport.options.maxIdleConnsPerHost ||
+      idle.count >= idle.max
+    )
       return false;
+    idle.count++;
     this.#idle.push(connection);
     return true;
   }
@@ -208,7 +227,9 @@ export class Target implements Timed {
   /** An idle connection has ended. */
   forget(connection: UpstreamConnection): void {
     const index = this.#idle.lastIndexOf(connection);
-    if (index >= 0) this.#idle.splice(index, 1);
+    if (index < 0) return;
+    this.#idle.splice(index, 1);
+    this.context.idle.count--;
   }
 
   /** A connection, or the tunnel it has become, is closed. */
@@ -260,7 +281,9 @@ export class Target implements Timed {
 
   /** Closes what is idle; called when no service names the target any more. */
   close(): void {
-    for (const connection of this.#idle.splice(0)) connection.destroy();
+    const idle = this.#idle.splice(0);
+    this.context.idle.count -= idle.length;
+    for (const connection of idle) connection.destroy();
   }
 
   #wakeSoon(): void {

@@ -5,6 +5,8 @@ import { BlockList, isIP } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { ChpConfiguration, EntryPointConfiguration, StaticConfiguration } from '../config/static.ts';
 import { EntryPoint } from '../entrypoint/entry-point.ts';
+import type { DrainOptions } from '../entrypoint/entry-point.ts';
+import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import { ChpErrorPages } from '../exchange/chp-error-pages.ts';
 import type { ChpErrorPagesOptions } from '../exchange/chp-error-pages.ts';
 import { HealthHandler, RedirectHandler } from '../exchange/chp-handlers.ts';
@@ -22,6 +24,8 @@ import { TargetRegistry } from '../upstream/target-registry.ts';
 import { newCounters, Target } from '../upstream/target.ts';
 import type { UpstreamCounters } from '../upstream/target.ts';
 import { Transport } from '../upstream/transport.ts';
+import { descriptorBudget } from './descriptors.ts';
+import type { DescriptorBudget } from './descriptors.ts';
 import { WorkerTable } from './table.ts';
 
 /** Limits of what a server may send in a head. */
@@ -32,6 +36,9 @@ const RESPONSE_LIMITS = {
   maxChunkOverheadBytes: 16384,
 };
 
+/** How often the log says that connections are refused. */
+const REFUSAL_LOG_MS = 10_000;
+
 /** What a worker is started with. */
 export interface DataPlaneOptions {
   readonly static: StaticConfiguration;
@@ -39,6 +46,8 @@ export interface DataPlaneOptions {
   readonly apiSocket: string;
   readonly log: Logger;
   readonly workerId: number;
+  /** What its descriptors allow; without one nothing is refused. */
+  readonly budget?: DescriptorBudget;
 }
 
 /** Entry points, routing tables and connections of one worker. */
@@ -52,10 +61,17 @@ export class DataPlane {
   readonly #table: WorkerTable;
   readonly #errorPages: ChpErrorPages | undefined;
   readonly #entryPoints: readonly EntryPoint[];
+  readonly #budget: DescriptorBudget;
+  readonly #log: Logger;
+  #refused = 0;
+  #refusalLoggedAt = -Infinity;
 
   constructor(options: DataPlaneOptions) {
     const { static: configuration, log } = options;
+    this.#budget = options.budget ?? descriptorBudget(undefined);
+    this.#log = log;
     const context = {
+      idle: { count: 0, max: this.#budget.maxIdle },
       deadlines: this.#deadlines,
       limits: RESPONSE_LIMITS,
       log,
@@ -90,6 +106,7 @@ export class DataPlane {
           certificates: this.#certificates,
           deadlines: this.#deadlines,
           log,
+          admits: () => this.#admits(),
           handler: chpHandler(
             chp,
             entryPoint.name,
@@ -112,14 +129,22 @@ export class DataPlane {
     this.#tunnels.closeOf(this.#table.apply(change));
   }
 
-  /** Opens every entry point; rejects with JTP_ERR_ENTRYPOINT_LISTEN when one cannot be opened, with none left open. */
-  async listen(): Promise<void> {
+  /**
+   * Accepts on these sockets, by the names of the entry points, and on new ones for entry points that are not named. Rejects with
+   * JTP_ERR_ENTRYPOINT_LISTEN when one cannot be opened, with none left open.
+   */
+  async listen(sockets: ReadonlyMap<string, ListeningSocket> = new Map()): Promise<void> {
     try {
-      for (const entryPoint of this.#entryPoints) await entryPoint.listen();
+      for (const entryPoint of this.#entryPoints) await entryPoint.listen(sockets.get(entryPoint.name));
     } catch (error) {
       this.close();
       throw error;
     }
+  }
+
+  /** Leaves accepting to other workers until `listen` is called again; connections go on. */
+  rest(): void {
+    for (const entryPoint of this.#entryPoints) entryPoint.rest();
   }
 
   /** Where each entry point listens. */
@@ -130,18 +155,20 @@ export class DataPlane {
     return addresses;
   }
 
-  /** What is open at the moment. */
+  /** What is open at the moment, and what has been refused for want of descriptors so far. */
   counts(): {
     readonly connections: number;
     readonly tunnels: number;
     readonly routers: number;
     readonly upstream: Readonly<UpstreamCounters>;
+    readonly refused: number;
   } {
     return {
-      connections: this.#entryPoints.reduce((sum, { connectionCount }) => sum + connectionCount, 0),
+      connections: this.#connectionCount(),
       tunnels: this.#tunnels.size,
       routers: this.#table.size,
       upstream: this.#upstreamCounters,
+      refused: this.#refused,
     };
   }
 
@@ -150,14 +177,36 @@ export class DataPlane {
     return this.#tunnels;
   }
 
+  #connectionCount(): number {
+    let count = 0;
+    for (const entryPoint of this.#entryPoints) count += entryPoint.connectionCount;
+    return count;
+  }
+
+  /** Whether one more client may come in: whoever is in already must not run out of descriptors. */
+  #admits(): boolean {
+    const { maxClients } = this.#budget;
+    if (this.#connectionCount() + this.#tunnels.size < maxClients) return true;
+    this.#refused++;
+    const now = performance.now();
+    if (now - this.#refusalLoggedAt > REFUSAL_LOG_MS) {
+      this.#refusalLoggedAt = now;
+      this.#log.error(
+        { connections: maxClients, refused: this.#refused },
+        'connections are refused because this worker has as many as its open files allow: raise the limit (LimitNOFILE=65536 in a systemd unit, ulimit -n 65536) or add workers',
+      );
+    }
+    return false;
+  }
+
   /** Stops accepting, lets requests finish and says goodbye to tunnels for up to `graceMs`, then cuts what is left. */
-  async drain(graceMs: number): Promise<void> {
+  async drain({ graceMs, isReplaced }: DrainOptions & { readonly graceMs: number }): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const graceEnd = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, graceMs);
     });
     const finished = Promise.all([
-      ...this.#entryPoints.map((entryPoint) => entryPoint.drain()),
+      ...this.#entryPoints.map((entryPoint) => entryPoint.drain({ isReplaced })),
       this.#tunnels.drain(graceMs),
     ]);
     await Promise.race([finished, graceEnd]);

@@ -1,72 +1,112 @@
-// Entry of a worker process: the data plane, fed by the controller. It accepts nothing before it has a complete table.
+// Entry of a worker process: the data plane, fed by the controller. It accepts nothing before it has a complete table, and only on sockets
+// that the supervisor hands to it.
 
 import { join } from 'node:path';
 import { ControlClient } from '../channel/control-client.ts';
 import { API_SOCKET, CONTROL_SOCKET } from '../controller/engine-controller.ts';
+import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import { errorText } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { runChild, tell } from '../supervisor/child.ts';
 import type { FromWorker, ToWorker, WorkerStart } from '../supervisor/messages.ts';
 import { DataPlane } from './data-plane.ts';
+import { descriptorBudget, descriptorLimit } from './descriptors.ts';
 
-let plane: DataPlane | undefined;
-let control: ControlClient | undefined;
+class Worker {
+  readonly #plane: DataPlane;
+  readonly #control: ControlClient;
+  readonly #entryPoints: number;
+  #sockets = new Map<string, ListeningSocket>();
+  #hasTable = false;
 
-function start({ static: configuration, runtimeFolder, workerId }: WorkerStart): void {
-  const log = createLogger(`worker ${String(workerId)}`, configuration.log);
-  process.on('uncaughtException', (error) => {
-    log.fatal({ err: error }, 'the worker met a mistake of the program');
-    process.exit(1);
-  });
-  const dataPlane = new DataPlane({
-    static: configuration,
-    apiSocket: join(runtimeFolder, API_SOCKET),
-    log,
-    workerId,
-  });
-  plane = dataPlane;
-  let isListening = false;
-  control = new ControlClient({
-    path: join(runtimeFolder, CONTROL_SOCKET),
-    workerId,
-    log,
-    onPiece: (change) => {
-      dataPlane.apply(change);
-    },
-    onChange: (change) => {
-      dataPlane.apply(change);
-      if (isListening) return;
-      isListening = true;
-      dataPlane.listen().then(
-        () => {
-          const addresses = [...dataPlane.addresses()].map(
-            ([name, { address, port }]) =>
-              `${name}=${address.includes(':') ? `[${address}]` : address}:${String(port)}`,
-          );
-          tell({ type: 'listening', addresses } satisfies FromWorker);
-        },
-        (error: unknown) => {
+  constructor({ static: configuration, runtimeFolder, workerId }: WorkerStart) {
+    const log = createLogger(`worker ${String(workerId)}`, configuration.log);
+    process.on('uncaughtException', (error) => {
+      log.fatal({ err: error }, 'the worker met a mistake of the program');
+      process.exit(1);
+    });
+    this.#entryPoints = configuration.entryPoints.size;
+    this.#plane = new DataPlane({
+      static: configuration,
+      apiSocket: join(runtimeFolder, API_SOCKET),
+      log,
+      workerId,
+      budget: descriptorBudget(descriptorLimit()),
+    });
+    this.#control = new ControlClient({
+      path: join(runtimeFolder, CONTROL_SOCKET),
+      workerId,
+      log,
+      onPiece: (change) => {
+        this.#plane.apply(change);
+      },
+      onChange: (change) => {
+        this.#plane.apply(change);
+        if (this.#hasTable) return;
+        this.#hasTable = true;
+        this.#listen().catch((error: unknown) => {
           tell({ type: 'failed', message: errorText(error) } satisfies FromWorker);
-        },
-      );
-    },
-  });
-  control.start();
-}
-
-async function drain(graceMs: number): Promise<void> {
-  await plane?.drain(graceMs);
-  control?.stop();
-  process.exit(0);
-}
-
-runChild('jtp worker', (received) => {
-  const message = received as ToWorker;
-  switch (message.type) {
-    case 'start':
-      start(message);
-      return undefined;
-    case 'drain':
-      return drain(message.graceMs);
+        });
+      },
+    });
+    this.#control.start();
   }
+
+  get connections(): number {
+    const { connections, tunnels } = this.#plane.counts();
+    return connections + tunnels;
+  }
+
+  take(entryPoint: string, socket: ListeningSocket): Promise<void> {
+    this.#sockets.set(entryPoint, socket);
+    return this.#listen();
+  }
+
+  rest(): void {
+    this.#plane.rest();
+  }
+
+  async drain(graceMs: number, isReplaced: boolean): Promise<void> {
+    for (const socket of this.#sockets.values()) socket.close();
+    this.#sockets.clear();
+    await this.#plane.drain({ graceMs, isReplaced });
+    this.#control.stop();
+    process.exit(0);
+  }
+
+  /** When everything is there. */
+  async #listen(): Promise<void> {
+    if (!this.#hasTable || this.#sockets.size < this.#entryPoints) return;
+    const sockets = this.#sockets;
+    this.#sockets = new Map();
+    await this.#plane.listen(sockets);
+    const addresses = [...this.#plane.addresses()].map(
+      ([name, { address, port }]) =>
+        `${name}=${address.includes(':') ? `[${address}]` : address}:${String(port)}`,
+    );
+    tell({ type: 'listening', addresses } satisfies FromWorker);
+  }
+}
+
+let worker: Worker | undefined;
+
+runChild({
+  title: 'jtp worker',
+  status: () => ({ connections: worker?.connections ?? 0 }),
+  onMessage: (received, handle) => {
+    const message = received as ToWorker;
+    switch (message.type) {
+      case 'start':
+        worker = new Worker(message);
+        return undefined;
+      case 'socket':
+        // Sent by our own supervisor with this message, and by nobody else.
+        return worker?.take(message.entryPoint, handle as ListeningSocket);
+      case 'rest':
+        worker?.rest();
+        return undefined;
+      case 'drain':
+        return worker?.drain(message.graceMs, message.isReplaced);
+    }
+  },
 });

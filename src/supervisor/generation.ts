@@ -1,0 +1,409 @@
+// One static configuration at work: a controller and N workers, each started again when it dies.
+//
+//   starting ──controller ready, every worker listens──► serving ──drain──► draining ──► ended
+//      └─ a child cannot start: one line, ended             ├─ a child dies: it is started again, slower if it dies at once
+//                                                           └─ a child says nothing for too long: it is killed
+
+import { fork } from 'node:child_process';
+import type { ChildProcess, SendHandle } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { StaticConfiguration } from '../config/static.ts';
+import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
+import type { Logger } from '../log.ts';
+import { chooseResting } from './balance.ts';
+import type { ControllerKind, FromController, FromWorker, ToController, ToWorker } from './messages.ts';
+
+const WORKER_PROGRAM = fileURLToPath(new URL('../worker/worker.js', import.meta.url));
+const CONTROLLER_PROGRAM = fileURLToPath(new URL('../controller/main.js', import.meta.url));
+
+/** A child that lived shorter than this waits longer before it is started again. */
+const STABLE_MS = 5000;
+const MAX_RESTART_DELAY_MS = 5000;
+/** Given to children beyond their own grace time before they are killed. */
+const KILL_MARGIN_MS = 2000;
+/** Given to the controller to finish what it writes. */
+const CONTROLLER_GRACE_MS = 2000;
+
+/** What a generation runs. */
+export interface GenerationOptions {
+  readonly static: StaticConfiguration;
+  readonly workers: number;
+  readonly controller: ControllerKind;
+  readonly log: Logger;
+  /** The supervisor's own folder, and a name in it that no other generation has. */
+  readonly sharedFolder: string;
+  readonly name: string;
+  readonly sockets: ReadonlyMap<string, ListeningSocket>;
+  /** Ticks (see `tick`) without a word after which a child is killed. */
+  readonly silentTicks: number;
+  readonly onReady: (info: { readonly apiUrl?: string }) => void;
+  /** It could not start, in one line; `onEnded` follows. */
+  readonly onFailure: (message: string) => void;
+  readonly onEnded: () => void;
+}
+
+interface Slot {
+  readonly id: number;
+  process: ChildProcess | undefined;
+  isListening: boolean;
+  isResting: boolean;
+  connections: number;
+  startedAt: number;
+  restarts: number;
+  silence: number;
+}
+
+/** One generation. */
+export class Generation {
+  readonly static: StaticConfiguration;
+  readonly #options: GenerationOptions;
+  readonly #folder: string;
+  readonly #slots: Slot[];
+  #state: 'starting' | 'serving' | 'draining' | 'ended' = 'starting';
+  #controller: ChildProcess | undefined;
+  #controllerStartedAt = 0;
+  #controllerRestarts = 0;
+  #controllerSilence = 0;
+  #isControllerReady = false;
+  #isControllerEnding = false;
+  #apiUrl: string | undefined;
+  #apiPort = 0;
+
+  constructor(options: GenerationOptions) {
+    this.static = options.static;
+    this.#options = options;
+    this.#folder = join(options.sharedFolder, options.name);
+    this.#slots = Array.from({ length: options.workers }, (_, index) => ({
+      id: index + 1,
+      process: undefined,
+      isListening: false,
+      isResting: false,
+      connections: 0,
+      startedAt: 0,
+      restarts: 0,
+      silence: 0,
+    }));
+  }
+
+  start(): void {
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    this.#startController();
+    for (const slot of this.#slots) this.#startWorker(slot);
+  }
+
+  /** Dynamic configuration is read again. */
+  reload(): void {
+    this.#tellController({ type: 'reload' });
+  }
+
+  /** At least one worker accepts, and whoever is alive says so. */
+  get isHealthy(): boolean {
+    const isAccepting = this.#slots.some(({ isListening, silence }) => isListening && silence < 3);
+    return this.#state === 'serving' && (isAccepting || this.#slots.length === 0);
+  }
+
+  /** About once a second: notices children that hang, and keeps the workers even. */
+  tick(): void {
+    if (this.#state !== 'serving') return;
+    const { silentTicks, log } = this.#options;
+    if (this.#controller !== undefined && ++this.#controllerSilence > silentTicks) {
+      log.error('the controller does not answer and is started again');
+      this.#controller.kill('SIGKILL');
+    }
+    for (const slot of this.#slots)
+      if (slot.process !== undefined && ++slot.silence > silentTicks) {
+        log.error({ worker: slot.id }, 'the worker does not answer and is replaced');
+        slot.process.kill('SIGKILL');
+      }
+    this.#balance();
+  }
+
+  #balance(): void {
+    const listening = this.#slots.filter(({ isListening, process: worker }) => isListening && worker);
+    const resting = chooseResting(listening);
+    for (const slot of listening) {
+      if (resting.has(slot.id) === slot.isResting) continue;
+      if (slot.isResting) this.#handSockets(slot);
+      else this.#tellWorker(slot, { type: 'rest' });
+      slot.isResting = !slot.isResting;
+    }
+  }
+
+  // The controller.
+
+  #startController(): void {
+    const child = fork(CONTROLLER_PROGRAM, [], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.#controller = child;
+    this.#controllerStartedAt = Date.now();
+    this.#controllerSilence = 0;
+    this.#isControllerReady = false;
+    child.on('message', (message) => {
+      this.#onControllerMessage(message as FromController);
+    });
+    child.on('error', (error) => {
+      this.#options.log.error({ err: error }, 'the controller cannot be told anything');
+    });
+    child.on('exit', (code, signal) => {
+      this.#onControllerExit(code, signal);
+    });
+  }
+
+  #onControllerMessage(message: FromController): void {
+    this.#controllerSilence = 0;
+    switch (message.type) {
+      case 'hello':
+        this.#tellController({
+          type: 'start',
+          static: this.static,
+          runtimeFolder: this.#folder,
+          sharedFolder: this.#options.sharedFolder,
+          controller: this.#options.controller,
+          apiPort: this.#apiPort,
+          supervisorPid: process.pid,
+        });
+        return;
+      case 'alive':
+        return;
+      case 'ready':
+        this.#isControllerReady = true;
+        this.#apiUrl = message.apiUrl ?? this.#apiUrl;
+        this.#apiPort = message.apiPort ?? this.#apiPort;
+        this.#tellAccepting();
+        if (this.#state === 'serving') this.#tellController({ type: 'serving' });
+        this.#checkReady();
+        return;
+      case 'failed':
+        this.#onFailed(message.message);
+        return;
+      case 'silent': {
+        const slot = this.#slots.find(({ id }) => id === message.workerId);
+        this.#options.log.error({ worker: message.workerId }, 'the worker does not answer and is replaced');
+        slot?.process?.kill('SIGKILL');
+        return;
+      }
+    }
+  }
+
+  #onControllerExit(code: number | null, signal: string | null): void {
+    this.#controller = undefined;
+    this.#isControllerReady = false;
+    if (this.#isEnding()) {
+      this.#checkEnded();
+      return;
+    }
+    if (this.#state === 'starting' && signal === null) {
+      this.#onFailed(`the controller ended with exit code ${String(code)}`);
+      return;
+    }
+    this.#options.log.error({ code, signal }, 'the controller ended; requests go on, it is started again');
+    const isStable = Date.now() - this.#controllerStartedAt > STABLE_MS;
+    this.#controllerRestarts = isStable ? 0 : this.#controllerRestarts + 1;
+    setTimeout(() => {
+      if (!this.#isEnding()) this.#startController();
+    }, restartDelay(this.#controllerRestarts));
+  }
+
+  #tellController(message: ToController): void {
+    if (this.#controller?.connected === true) this.#controller.send(message, ignoreFailure);
+  }
+
+  #tellAccepting(): void {
+    const workerIds = this.#slots.filter(({ isListening }) => isListening).map(({ id }) => id);
+    this.#tellController({ type: 'accepting', workerIds });
+  }
+
+  // The workers.
+
+  #startWorker(slot: Slot): void {
+    const child = fork(WORKER_PROGRAM, [], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    slot.process = child;
+    slot.isListening = false;
+    slot.isResting = false;
+    slot.connections = 0;
+    slot.silence = 0;
+    slot.startedAt = Date.now();
+    child.on('message', (message) => {
+      this.#onWorkerMessage(slot, message as FromWorker);
+    });
+    child.on('error', (error) => {
+      this.#options.log.error({ err: error, worker: slot.id }, 'the worker cannot be told anything');
+    });
+    child.on('exit', (code, signal) => {
+      this.#onWorkerExit(slot, code, signal);
+    });
+  }
+
+  #onWorkerMessage(slot: Slot, message: FromWorker): void {
+    slot.silence = 0;
+    switch (message.type) {
+      case 'hello':
+        this.#tellWorker(slot, {
+          type: 'start',
+          static: this.static,
+          runtimeFolder: this.#folder,
+          workerId: slot.id,
+        });
+        this.#handSockets(slot);
+        return;
+      case 'alive':
+        slot.connections = message.connections;
+        return;
+      case 'listening':
+        if (!slot.isListening) this.#onListening(slot, message.addresses);
+        return;
+      case 'failed':
+        this.#onWorkerFailed(slot, message.message);
+        return;
+    }
+  }
+
+  #onListening(slot: Slot, addresses: readonly string[]): void {
+    slot.isListening = true;
+    this.#tellAccepting();
+    if (this.#state === 'starting')
+      this.#options.log.info({ worker: slot.id, addresses: addresses.join(' ') }, 'the worker accepts');
+    this.#checkReady();
+  }
+
+  #handSockets(slot: Slot): void {
+    for (const [entryPoint, socket] of this.#options.sockets)
+      this.#tellWorker(slot, { type: 'socket', entryPoint }, socket);
+  }
+
+  #tellWorker({ process: worker }: Slot, message: ToWorker, socket?: ListeningSocket): void {
+    if (worker?.connected !== true) return;
+    if (socket === undefined) worker.send(message, ignoreFailure);
+    // Node sends such handles, its types just do not say so.
+    else worker.send(message, socket as unknown as SendHandle, {}, ignoreFailure);
+  }
+
+  #onWorkerFailed(slot: Slot, message: string): void {
+    if (this.#state === 'starting') this.#onFailed(message);
+    else {
+      this.#options.log.error({ worker: slot.id, reason: message }, 'the worker cannot serve');
+      slot.process?.kill('SIGKILL');
+    }
+  }
+
+  #onWorkerExit(slot: Slot, code: number | null, signal: string | null): void {
+    slot.process = undefined;
+    slot.isListening = false;
+    this.#tellAccepting();
+    if (this.#isEnding()) {
+      this.#checkEnded();
+      return;
+    }
+    this.#options.log.error({ worker: slot.id, code, signal }, 'the worker ended and is replaced');
+    const isStable = Date.now() - slot.startedAt > STABLE_MS;
+    slot.restarts = isStable ? 0 : slot.restarts + 1;
+    setTimeout(() => {
+      if (!this.#isEnding()) this.#startWorker(slot);
+    }, restartDelay(slot.restarts));
+    // Whoever rested is needed again.
+    this.#balance();
+  }
+
+  // Beginning and end.
+
+  #isEnding(): boolean {
+    return this.#state === 'draining' || this.#state === 'ended';
+  }
+
+  #checkReady(): void {
+    if (this.#state !== 'starting' || !this.#isControllerReady) return;
+    if (!this.#slots.every(({ isListening }) => isListening)) return;
+    this.#state = 'serving';
+    this.#tellController({ type: 'serving' });
+    this.#options.onReady(this.#apiUrl === undefined ? {} : { apiUrl: this.#apiUrl });
+  }
+
+  #onFailed(message: string): void {
+    if (this.#state === 'starting') {
+      this.#options.onFailure(message);
+      this.kill();
+    } else if (this.#state === 'serving') {
+      this.#options.log.error({ reason: message }, 'the controller cannot serve and is started again');
+      this.#controller?.kill('SIGKILL');
+    }
+  }
+
+  /** Workers stop accepting, finish their requests and end; a second call changes nothing. */
+  drain(isReplaced: boolean): void {
+    if (this.#state === 'starting') {
+      this.kill();
+      return;
+    }
+    if (this.#isEnding()) return;
+    this.#state = 'draining';
+    const graceMs = this.#graceMs();
+    const acceptMs = isReplaced ? 0 : this.#acceptMs();
+    if (!isReplaced) this.#tellController({ type: 'terminating' });
+    for (const slot of this.#slots)
+      this.#tellWorker(slot, { type: 'drain', graceMs: graceMs + acceptMs, isReplaced });
+    setTimeout(
+      () => {
+        this.kill();
+      },
+      graceMs + acceptMs + KILL_MARGIN_MS,
+    ).unref();
+    this.#checkEnded();
+  }
+
+  #graceMs(): number {
+    const times = [...this.static.entryPoints.values()].map(
+      ({ transport }) => transport.lifeCycle.graceTimeOutMs,
+    );
+    return Math.max(0, ...times);
+  }
+
+  #acceptMs(): number {
+    const times = [...this.static.entryPoints.values()].map(
+      ({ transport }) => transport.lifeCycle.requestAcceptGraceTimeoutMs,
+    );
+    return Math.max(0, ...times);
+  }
+
+  /** Ends everything at once. */
+  kill(): void {
+    if (this.#state !== 'ended') this.#state = 'draining';
+    for (const { process: worker } of this.#slots) worker?.kill('SIGKILL');
+    this.#controller?.kill('SIGKILL');
+    this.#checkEnded();
+  }
+
+  /** It may be writing the routes file. */
+  #endController(controller: ChildProcess): void {
+    if (this.#isControllerEnding) return;
+    this.#isControllerEnding = true;
+    this.#tellController({ type: 'stop' });
+    setTimeout(() => controller.kill('SIGKILL'), CONTROLLER_GRACE_MS).unref();
+  }
+
+  /** The controller goes last: draining workers may still ask it something. */
+  #checkEnded(): void {
+    if (this.#state !== 'draining' || this.#slots.some(({ process: worker }) => worker !== undefined)) return;
+    if (this.#controller !== undefined) {
+      this.#endController(this.#controller);
+      return;
+    }
+    this.#state = 'ended';
+    this.#options.onEnded();
+  }
+}
+
+function restartDelay(restarts: number): number {
+  return restarts === 0 ? 0 : Math.min(MAX_RESTART_DELAY_MS, 50 * 2 ** Math.min(restarts, 7));
+}
+
+/** A child that ends while it is told something: its `exit` event says the rest. */
+function ignoreFailure(): void {
+  // Nothing is left to do.
+}
