@@ -22,6 +22,7 @@ const MIN_WATCHDOG_MS = 500;
 /** The service manager that started this program, if one did. */
 export class ServiceManager {
   readonly #log: Logger;
+  readonly #env: NodeJS.ProcessEnv;
   readonly #isThere: boolean;
   /** How often the watchdog wants to hear from us; undefined: it does not. */
   readonly watchdogMs: number | undefined;
@@ -31,6 +32,7 @@ export class ServiceManager {
 
   constructor(log: Logger, env: NodeJS.ProcessEnv = process.env) {
     this.#log = log;
+    this.#env = env;
     this.#isThere = (env['NOTIFY_SOCKET'] ?? '') !== '';
     // Set for one process only; a child of a child of systemd may have inherited it.
     const isMine = env['WATCHDOG_PID'] === undefined || env['WATCHDOG_PID'] === String(process.pid);
@@ -75,7 +77,7 @@ export class ServiceManager {
     for (;;) {
       const [sender] = this.#senders;
       if (sender === undefined) return;
-      const failure = await run(sender, lines);
+      const failure = await run(sender, lines, this.#env);
       if (failure === undefined) return;
       if (failure !== 'missing') {
         this.#log.warn({ sender: sender[0], reason: failure }, 'the service manager could not be told');
@@ -94,9 +96,10 @@ export class ServiceManager {
 function run(
   [program, ...args]: readonly [string, ...string[]],
   lines: readonly string[],
+  env: NodeJS.ProcessEnv,
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const child = spawn(program, [...args, ...lines], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(program, [...args, ...lines], { env, stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString('utf8')));
     child.on('error', (error) => {
