@@ -11,7 +11,7 @@ import { chpCommand } from './chp-options.ts';
 import type { ChpOptions } from './chp-options.ts';
 import { setUpChp } from './chp-setup.ts';
 import type { ChpSetup } from './chp-setup.ts';
-import { sayNotices, workerCount } from './traefik.ts';
+import { capacityText, sayNotices, workerCount } from './traefik.ts';
 
 export function configurableHttpProxyCommand(): Command {
   return chpCommand().action(async (options: ChpOptions, command: Command) => {
@@ -25,11 +25,13 @@ async function run(options: ChpOptions, command: Command): Promise<number> {
   for (const path of sockets) await freeSocket(path);
   const log = createLogger('supervisor', setup.static.log);
   for (const warning of setup.warnings) log.warn(warning);
-  sayNotices(setup.static, log);
+  sayNotices(setup.static);
   process.title = 'jtp configurable-http-proxy';
+  const workers = workerCount(options.workers);
+  log.info(capacityText(workers));
   const exitCode = await runSupervisor({
     static: setup.static,
-    workers: workerCount(options.workers),
+    workers,
     controller: { kind: 'chp', settings: setup.controller },
     log,
     onReady: () => {

@@ -15,6 +15,7 @@ import type { Peer } from '../support/sockets.ts';
 interface Link {
   readonly server: ByteServer;
   readonly changes: TableChange[];
+  readonly pieces: TableChange[];
   readonly lines: Record<string, unknown>[];
   readonly client: ControlClient;
 }
@@ -29,11 +30,15 @@ async function startLink(
   const server = new ByteServer(listener);
   await new Promise<void>((resolve) => listener.listen(path, resolve));
   const changes: TableChange[] = [];
+  const pieces: TableChange[] = [];
   const { log, lines } = rememberingLogger();
   const client = new ControlClient({
     path,
     workerId: 7,
     log,
+    onPiece: (change) => {
+      pieces.push(change);
+    },
     onChange: (change) => {
       apply(change);
       changes.push(change);
@@ -45,7 +50,7 @@ async function startLink(
     for (const socket of sockets) socket.destroy();
   });
   client.start();
-  return { server, changes, lines, client };
+  return { server, changes, pieces, lines, client };
 }
 
 function send(peer: Peer, ...messages: unknown[]): void {
@@ -56,17 +61,26 @@ const EMPTY = table([], []);
 
 describe('the control client', () => {
   it('says who it is, puts a snapshot together from its parts, and confirms what it has applied', async (t) => {
-    const { server, changes } = await startLink(t);
+    const { server, changes, pieces } = await startLink(t);
     const controller = await server.accept();
     assert.match(await controller.read('\n'), /^\{"type":"hello","workerId":7\b.*\}\n$/);
     const routers = [router('a', 'Path(`/a`)', 's'), router('b', 'Path(`/b`)', 's')];
     const services = [service('s', ['http://127.0.0.1:1'])];
-    const part = (index: number): unknown => ({
-      type: 'part',
-      routers: routers.slice(index, index + 1),
-      services: index === 0 ? services : [],
+    const piece = (index: number): unknown => ({
+      type: 'piece',
+      isOfSnapshot: true,
+      change: {
+        ...EMPTY,
+        full: false,
+        routers: routers.slice(index, index + 1),
+        services: index === 0 ? services : [],
+      },
     });
-    send(controller, part(0), part(1), { type: 'change', change: { ...EMPTY, generation: 4 } });
+    send(controller, piece(0), piece(1));
+    assert.equal(await controller.read('"took"}\n{"type":"took"}\n'), '{"type":"took"}\n{"type":"took"}\n');
+    assert.equal(pieces.length, 2);
+    assert.equal(changes.length, 0);
+    send(controller, { type: 'change', change: { ...EMPTY, generation: 4 } });
     assert.match(await controller.read('\n'), /"type":"applied","generation":4/);
     assert.deepEqual(changes[0]?.routers, routers);
     assert.deepEqual(changes[0]?.services, services);
@@ -94,7 +108,9 @@ describe('the control client', () => {
     const { server, changes } = await startLink(t);
     const first = await server.accept();
     await first.read('\n');
-    send(first, { type: 'part', routers: [router('old', 'Path(`/`)', 's')], services: [] });
+    const change = { ...EMPTY, full: false, routers: [router('old', 'Path(`/`)', 's')] };
+    send(first, { type: 'piece', isOfSnapshot: true, change });
+    await first.read('took');
     first.socket.destroy();
     const second = await server.accept();
     await second.read('\n');

@@ -263,7 +263,7 @@ describe('goodbye', () => {
     const { plane, port } = await startProxyTo(t, server.url);
     const tunnels = [];
     for (let index = 0; index < 20; index++) tunnels.push(await openTunnel(t, port, server));
-    const drained = plane.drain(10_000);
+    const drained = plane.drain({ graceMs: 10_000, isReplaced: false });
     for (const { client, upstream } of tunnels) {
       assert.equal(await client.read(GOODBYE), GOODBYE);
       client.send(frame(8, '', { isMasked: true }));
