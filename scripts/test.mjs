@@ -99,6 +99,13 @@ function findBrowser() {
   return undefined;
 }
 
+/** Tests look for it themselves. */
+function findServiceManager() {
+  for (const name of ['systemd-analyze', 'systemd-notify'])
+    if (spawnSync(name, ['--version'], { stdio: 'ignore' }).status !== 0)
+      missing(name, 'apt install systemd');
+}
+
 /** Compiled test files of these folders. */
 function testFiles(folders) {
   const base = path.join(ROOT, 'dist', 'test');
@@ -147,8 +154,10 @@ runMain(async () => {
   const env = { JTP_PYTHON: PYTHON, ...(browser === undefined ? {} : { CHROMIUM: browser }) };
   const special = new Set(['conformance', 'e2e', 'support', 'fuzz', 'soak']);
   const unitFolders = readdirSync(path.join(ROOT, 'dist', 'test')).filter((name) => !special.has(name));
-  if (parts.has('unit'))
+  if (parts.has('unit')) {
+    findServiceManager();
     await check('unit and integration tests', process.execPath, nodeTests(testFiles(unitFolders), 2), env);
+  }
   if (parts.has('python')) {
     await check('Python: lint', PYTHON, ['-m', 'ruff', 'check', 'python']);
     await check('Python: tests', PYTHON, ['-m', 'pytest', '-q', 'python'], env);
