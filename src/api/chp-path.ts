@@ -1,8 +1,12 @@
 // Paths of configurable-http-proxy's REST API and the routespecs they stand for. That API shows paths decoded and without the slash at
 // the end; an escaped slash stays escaped here, because decoding it would turn one user's route into another's.
 
+/** Nothing to decode, nothing to encode. */
+const PLAIN_PATH = /^(?:\/[A-Za-z0-9\-._~@]+)+\/?$/;
+
 /** The routespec of the rest of an API URL, `/user/zoe` or ``; undefined when its escapes are not UTF-8. */
 export function routespecOfPath(rest: string): string | undefined {
+  if (PLAIN_PATH.test(rest)) return rest.endsWith('/') ? rest : `${rest}/`;
   const segments: string[] = [];
   for (const segment of rest.replace(/^\//, '').replace(/\/$/, '').split('/')) {
     let decoded: string;
@@ -27,6 +31,7 @@ function encodeSegment(text: string): string {
 /** How the API shows a routespec: `/user/zoe`; a host is the first segment. */
 export function pathOfRoutespec(routespec: string): string {
   const path = `/${routespec.replace(/^\//, '').replace(/\/$/, '')}`;
+  if (!path.includes('%')) return path;
   try {
     return path
       .split('/')

@@ -1,19 +1,25 @@
 // The REST API that routes are managed by: exact routespecs in bulk for the JupyterHub plug-in, and configurable-http-proxy's calls for
 // everybody who knew those. The token is checked before a body is read. Source of the second part: its REST API documentation.
 
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import fastify from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { errorText, ProxyError } from '../errors.ts';
-import type { HubRoute, Json, RouteChange } from '../hub/route.ts';
+import type { HubRoute, Json, RouteChange, RouteData } from '../hub/route.ts';
+import { isTree } from '../hub/values.ts';
 import type { Logger } from '../log.ts';
 import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
+import { listing } from './listing.ts';
 import { openApiDocument } from './open-api.ts';
 
 /** One route has room for any payload; a bulk change for a hundred thousand routes. */
 const MAX_ROUTE_BYTES = 1024 * 1024;
 const MAX_BULK_BYTES = 64 * 1024 * 1024;
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+/** A path that is what it says: no query, no dots, nothing that would have to be escaped. */
+const PLAIN_PATH = /^(?:\/(?!\.)[A-Za-z0-9\-._~@]*)+$/;
 
 /** Where routes are kept. */
 export interface RouteTable {
@@ -31,8 +37,9 @@ export interface RoutesApiOptions {
   readonly log: Logger;
 }
 
-const json: z.ZodType<Json> = z.json();
-const data = z.record(z.string(), json);
+/** What was JSON on the way here is JSON: looking into it again took longer than all the rest. */
+const json = z.custom<Json>(() => true);
+const data = z.custom<RouteData>((value) => isTree(value), 'expected an object');
 const bulk = z.strictObject({
   add: z
     .array(z.strictObject({ routespec: z.string(), target: z.string(), data: data.nullish() }))
@@ -74,9 +81,7 @@ export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
         );
     });
     registerHealth(scope, options);
-    scope.get('/api/openapi.json', (_request, reply) =>
-      reply.type('application/json; charset=utf-8').send(openApiDocument()),
-    );
+    scope.get('/api/openapi.json', (_request, reply) => reply.type(JSON_TYPE).send(openApiDocument()));
     registerRoutespecs(scope, options.table);
     registerChpRoutes(scope, options.table);
     done();
@@ -91,9 +96,14 @@ function registerHealth(app: FastifyInstance, { health }: RoutesApiOptions): voi
 function registerRoutespecs(app: FastifyInstance, table: RouteTable): void {
   app.get('/api/routespecs', (request, reply) => {
     const wanted = new URL(request.url, 'http://localhost').searchParams.get('routespec');
-    return reply
-      .type('application/json; charset=utf-8')
-      .send(JSON.stringify(wanted === null ? Object.fromEntries(table.routes) : oneRoute(table, wanted)));
+    reply.type(JSON_TYPE);
+    if (wanted !== null) return reply.send(JSON.stringify(oneRoute(table, wanted)));
+    return reply.send(
+      listing(
+        table.routes.values(),
+        (route) => `${JSON.stringify(route.routespec)}:${JSON.stringify(route)}`,
+      ),
+    );
   });
   app.post('/api/routespecs', { bodyLimit: MAX_BULK_BYTES }, async (request, reply) => {
     const { add, remove } = parseBody(request, bulk);
@@ -114,7 +124,17 @@ function oneRoute(table: RouteTable, routespec: string): Readonly<Record<string,
 function registerChpRoutes(app: FastifyInstance, table: RouteTable): void {
   for (const url of ['/api/routes', '/api/routes/*']) {
     app.get(url, (request, reply) => {
-      if (restOf(request) === '') return reply.send(allRoutes(request, table));
+      if (restOf(request) === '')
+        return isAskedForIdle(request)
+          ? reply.send({})
+          : reply
+              .type(JSON_TYPE)
+              .send(
+                listing(
+                  table.routes.values(),
+                  (route) => `${JSON.stringify(pathOfRoutespec(route.routespec))}:${chpText(route)}`,
+                ),
+              );
       const route = existing(request, table);
       return route === undefined
         ? fail(reply, 404, 'there is no such route')
@@ -139,25 +159,30 @@ function chpDocument({ target, data: payload }: HubRoute): Readonly<Record<strin
   return { ...payload, target };
 }
 
+/** The same as text, without a copy of the data. */
+function chpText(route: HubRoute): string {
+  const { target, data: payload } = route;
+  const text = JSON.stringify(payload);
+  if (text === '{}' || Object.hasOwn(payload, 'target')) return JSON.stringify(chpDocument(route));
+  return `${text.slice(0, -1)},"target":${JSON.stringify(target)}}`;
+}
+
 /** When nobody keeps track of activity, no route can be said to have been idle since some time. */
-function allRoutes(request: FastifyRequest, table: RouteTable): Record<string, unknown> {
+function isAskedForIdle(request: FastifyRequest): boolean {
+  if (!request.url.includes('?')) return false;
   const { searchParams } = new URL(request.url, 'http://localhost');
   const since = searchParams.get('inactiveSince') ?? searchParams.get('inactive_since') ?? '';
-  if (since !== '') {
-    if (Number.isNaN(Date.parse(since)))
-      throw new ProxyError('JTP_ERR_API_REQUEST', {
-        message: `inactiveSince: expected an ISO 8601 date, found "${since}"`,
-      });
-    return {};
-  }
-  return Object.fromEntries(
-    [...table.routes.values()].map((route) => [pathOfRoutespec(route.routespec), chpDocument(route)]),
-  );
+  if (since !== '' && Number.isNaN(Date.parse(since)))
+    throw new ProxyError('JTP_ERR_API_REQUEST', {
+      message: `inactiveSince: expected an ISO 8601 date, found "${since}"`,
+    });
+  return since !== '';
 }
 
 /** The path without the query, dots resolved, escapes as they came. */
 function pathOf(request: FastifyRequest): string {
   const { url } = request;
+  if (PLAIN_PATH.test(url)) return url;
   return new URL(url.startsWith('/') ? `http://localhost${url}` : url).pathname;
 }
 
@@ -203,7 +228,8 @@ function parseBody<T>(request: FastifyRequest, schema: z.ZodType<T>): T {
 
 /** `token T`, as JupyterHub sends it, or `Bearer T`; compared without telling by its time where they differ. */
 function tokenChecker(token: string): (authorization: string | undefined) => boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest();
+  // Of equal length, whatever was sent.
+  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
   const wantedDigest = digest(token);
   return (authorization) => {
     const given = /^(?:token|bearer)[ \t]+(\S+)[ \t]*$/i.exec(authorization ?? '')?.[1];
