@@ -40,6 +40,8 @@ export interface RecoveredJournal {
     { readonly identity: string; readonly generation: number; readonly layout: string } | undefined;
   /** Lines that were there and are not to be used, but for a torn last one. */
   readonly damagedLines: number;
+  /** Something follows the whole lines. */
+  readonly isTorn: boolean;
   /** How much of it is whole lines, and how much of that is its beginning. */
   readonly length: number;
   readonly startLength: number;
@@ -75,8 +77,10 @@ export class Journal {
   async continue(recovered: RecoveredJournal): Promise<void> {
     const file = await this.#fs.openLog(this.path);
     try {
-      await file.truncate(recovered.length);
-      await file.sync();
+      if (recovered.isTorn) {
+        await file.truncate(recovered.length);
+        await file.sync();
+      }
     } catch (error) {
       await file.close();
       throw error;
@@ -368,6 +372,7 @@ class Reader {
       foreign: this.#foreign,
       file: this.#file,
       damagedLines: this.#damagedLines,
+      isTorn: end < this.#text.length,
       length: Buffer.byteLength(this.#text.slice(0, end)),
       startLength: Buffer.byteLength(this.#text.slice(0, startLength)),
     };

@@ -5,7 +5,7 @@
 //
 // All work on the routes file is done one after the other in a lane of its own, which commits to the journal do not wait for.
 
-import { errnoOf, errorText } from '../errors.ts';
+import { errnoOf, errorText, ProxyError } from '../errors.ts';
 import type { DynamicConfiguration } from '../config/dynamic.ts';
 import type { Logger } from '../log.ts';
 import type { FileSystem } from './file-system.ts';
@@ -37,6 +37,8 @@ export interface RoutesOnDiskOptions {
   readonly log: Logger;
   /** False: whoever reads the file must find every acknowledged change in it. */
   readonly usesJournal: boolean;
+  /** For tests; default: this process has lost its parent, so that a successor of it may be at work by now. */
+  readonly isReplaced?: () => boolean;
   /** A journal shorter than this is left to grow; default 1 MiB. */
   readonly shortJournalBytes?: number;
 }
@@ -46,6 +48,7 @@ export class RoutesOnDisk implements RoutePersistence {
   readonly #options: RoutesOnDiskOptions;
   readonly #file: RoutesFile;
   readonly #log: Logger;
+  readonly #isReplaced: () => boolean;
   #journal: Journal | undefined;
   #generation = 0;
   #lane: Promise<unknown> = Promise.resolve();
@@ -62,6 +65,8 @@ export class RoutesOnDisk implements RoutePersistence {
 
   constructor(options: RoutesOnDiskOptions) {
     this.#options = options;
+    const parent = process.ppid;
+    this.#isReplaced = options.isReplaced ?? (() => process.ppid !== parent);
     this.#file = options.file;
     this.#log = options.log;
   }
@@ -168,6 +173,7 @@ export class RoutesOnDisk implements RoutePersistence {
   }
 
   async commit(change: TableChange): Promise<void> {
+    this.#assertNotReplaced();
     const generation = this.#generation + 1;
     const journal = this.#journal;
     if (journal === undefined) {
@@ -304,7 +310,15 @@ export class RoutesOnDisk implements RoutePersistence {
     if (inspection.foreignChanged) this.#onForeignChange();
   }
 
+  #assertNotReplaced(): void {
+    if (this.#isReplaced())
+      throw new ProxyError('JTP_ERR_STORE_WRITE', {
+        message: `${this.#file.path} is not written any more: the supervisor of this process is gone, another one may have taken over`,
+      });
+  }
+
   async #write(): Promise<void> {
+    this.#assertNotReplaced();
     const generation = this.#generation;
     const startedAt = performance.now();
     this.#isBehind = false;

@@ -78,6 +78,7 @@ export interface StoreOptions {
   /** Default: true, as with our own engine. */
   readonly usesJournal?: boolean;
   readonly shortJournalBytes?: number;
+  readonly isReplaced?: () => boolean;
 }
 
 /** A store that has not been started. */
@@ -101,12 +102,14 @@ export function makeStore(
     fs,
     log,
   });
+  const { usesJournal = true, shortJournalBytes, isReplaced } = options;
   const persistence = new RoutesOnDisk({
     file,
     fs,
     log,
-    usesJournal: options.usesJournal ?? true,
-    ...(options.shortJournalBytes === undefined ? {} : { shortJournalBytes: options.shortJournalBytes }),
+    usesJournal,
+    ...(shortJournalBytes === undefined ? {} : { shortJournalBytes }),
+    ...(isReplaced === undefined ? {} : { isReplaced }),
   });
   const store = new RouteStore({ persistence, engine, log });
   t.after(() => store.stop());

@@ -1,0 +1,11 @@
+import { it } from 'node:test';
+import { killStores } from '../support/store-killer.ts';
+
+const KILLS = Number(process.env['JTP_SOAK_KILLS'] ?? 1000);
+
+for (const usesJournal of [true, false])
+  it(`has every acknowledged route after ${String(KILLS)} kills, ${usesJournal ? 'with' : 'without'} a journal`, async (t) => {
+    const seed = Date.now();
+    const acknowledged = await killStores(t, { kills: KILLS, seed, usesJournal });
+    t.diagnostic(`seed ${String(seed)}: ${String(acknowledged)} changes were acknowledged`);
+  });
