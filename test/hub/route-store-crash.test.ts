@@ -178,7 +178,7 @@ describe('the route store and crashes', () => {
           }),
           (steps, misfortune) => run(t, steps, { misfortune, usesJournal }),
         ),
-        { numRuns: 100, includeErrorInReport: true },
+        { numRuns: 60, includeErrorInReport: true },
       );
     });
 });
