@@ -26,7 +26,7 @@ import {
 
 const PARTS = ['unit', 'python', 'conformance', 'e2e'];
 /** Hours of load, only when asked for. */
-const EXTRA_PARTS = ['soak'];
+const EXTRA_PARTS = ['soak', 'fuzz'];
 /** The oldest and the newest Traefik 3 that the package index has. */
 const TRAEFIK_VERSIONS = ['3.7.15', '3.0.4'];
 const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
@@ -144,12 +144,12 @@ runMain(async () => {
   const parts = wantedParts();
   await setUpPackages();
   await build();
-  const needsPython = parts.has('python') || parts.has('e2e');
+  const needsPython = parts.has('python') || parts.has('e2e') || parts.has('fuzz');
   if (needsPython) {
     await setUpPython();
     await setUpTestPython();
   }
-  if (['python', 'conformance', 'e2e'].some((part) => parts.has(part))) await setUpTraefik();
+  if (['python', 'conformance', 'e2e', 'fuzz'].some((part) => parts.has(part))) await setUpTraefik();
   const browser = parts.has('e2e') ? findBrowser() : undefined;
   const env = { JTP_PYTHON: PYTHON, ...(browser === undefined ? {} : { CHROMIUM: browser }) };
   const special = new Set(['conformance', 'e2e', 'support', 'fuzz', 'soak']);
@@ -176,6 +176,8 @@ runMain(async () => {
       nodeTests(testFiles(['e2e']), 1),
       env,
     );
+  if (parts.has('fuzz'))
+    await check('fuzzing, against other readers', process.execPath, nodeTests(testFiles(['fuzz']), 1), env);
   if (parts.has('soak')) await check('soak tests', process.execPath, nodeTests(testFiles(['soak']), 1), env);
   say('');
   if (failed.length === 0) say('All tests passed.');

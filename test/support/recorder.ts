@@ -24,6 +24,8 @@ export interface RecordedConnection {
 /** A recording server. */
 export class Recorder {
   readonly connections: RecordedConnection[] = [];
+  /** The requests of all connections, in the order in which they were complete. */
+  readonly arrived: Recorded[] = [];
   readonly #server: net.Server;
 
   constructor(server: net.Server) {
@@ -46,6 +48,7 @@ export class Recorder {
           }
           rest = rest.slice(parsed.length);
           connection.requests.push(parsed.request);
+          this.arrived.push(parsed.request);
           const body = `${parsed.request.method} ${parsed.request.target}`;
           const content = parsed.request.method === 'HEAD' ? '' : body;
           socket.write(
@@ -64,8 +67,8 @@ export class Recorder {
 
   /** `METHOD target body` of all requests, whatever the connection. */
   get requests(): readonly string[] {
-    return this.connections.flatMap(({ requests }) =>
-      requests.map(({ method, target, body }) => `${method} ${target}${body === '' ? '' : ` ${body}`}`),
+    return this.arrived.map(
+      ({ method, target, body }) => `${method} ${target}${body === '' ? '' : ` ${body}`}`,
     );
   }
 
@@ -146,7 +149,7 @@ function parseChunks(
     if (lineEnd < 0) return undefined;
     const size = text.slice(at, lineEnd);
     // What a proxy writes itself has no extensions.
-    if (!/^[0-9a-f]{1,8}$/.test(size)) return { problem: `chunk size ${JSON.stringify(size)}` };
+    if (!/^[0-9a-fA-F]{1,8}$/.test(size)) return { problem: `chunk size ${JSON.stringify(size)}` };
     const length = Number.parseInt(size, 16);
     at = lineEnd + 2;
     if (length === 0) break;
