@@ -116,8 +116,9 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
       return;
     }
     this.#holdBody();
-    auth.check(credentials).then(
-      (name) => {
+    auth
+      .check(credentials)
+      .then((name) => {
         if (this.#isDone) return;
         if (name === undefined) {
           this.#finish(() => {
@@ -127,12 +128,15 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
         }
         this.#authenticated(index, name, without, additions);
         this.#goOn();
-      },
-      (error: unknown) => {
-        this.#context.log.error({ err: error, router: this.#route?.name }, 'checking a password failed');
+      })
+      // Whatever goes wrong on the way, here or further down, must not end the process.
+      .catch((error: unknown) => {
+        this.#context.log.error(
+          { err: error, router: this.#route?.name },
+          'a request behind basicAuth failed',
+        );
         this.#answer(500);
-      },
-    );
+      });
   }
 
   #authenticated(index: number, user: string, without: readonly string[], additions: string): void {

@@ -40,6 +40,10 @@ const CHUNK_OVERHEAD_PER_BYTE = 8;
 export type Trailers = readonly (readonly [name: string, value: string])[];
 const NO_TRAILERS: Trailers = [];
 
+/** All parts of heads that wait for the rest of them may take this much memory before large ones are refused; small ones never are. */
+const MAX_HELD_BYTES = 128 * 1024 * 1024;
+let heldBytes = 0;
+
 const FRAMING_NAME = /^(?:transfer-encoding|content-length)$/i;
 
 /** Copying a long body into the parser only to find the end of the head would be a waste. */
@@ -88,14 +92,24 @@ export class HttpParser implements LlhttpEvents {
     this.#trailerBytes = 0;
     this.#isInTrailerValue = true;
     this.#bytes = undefined;
-    // A head that was unusually large must not occupy memory for ever.
-    if (this.#store !== undefined && this.#store.length > INPUT_BYTES) this.#store = undefined;
+    this.rest();
+  }
+
+  /** Lets go of the message: neither its bytes nor what an unusually large head took stay in memory. */
+  rest(): void {
+    if (this.#store !== undefined && this.#store.length > INPUT_BYTES) this.#dropStore();
     this.head.begin();
   }
 
-  /** Gives its WASM memory back. */
+  /** Gives its memory back; the object must not be used again. */
   free(): void {
+    this.#dropStore();
     this.#llhttp.free();
+  }
+
+  #dropStore(): void {
+    heldBytes -= this.#store?.length ?? 0;
+    this.#store = undefined;
   }
 
   /** True when part of a head has arrived. */
@@ -276,9 +290,17 @@ export class HttpParser implements LlhttpEvents {
     const needed = this.#consumed + (end - at);
     let store = this.#store;
     if (store === undefined || store.length < needed) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(1024, needed * 2));
+      const size = Math.min(Math.max(1024, needed * 2), Math.max(needed, this.#limits.maxHeadBytes));
+      // Senders of many large heads that never end must not take the memory of everybody else.
+      if (size > INPUT_BYTES && heldBytes + size > MAX_HELD_BYTES)
+        throw new ProxyError('JTP_ERR_HTTP_HEADER_OVERFLOW', {
+          message: 'too many large header sections at once',
+        });
+      const larger = Buffer.allocUnsafeSlow(size);
       store?.copy(larger, 0, 0, this.#consumed);
+      this.#dropStore();
       this.#store = larger;
+      heldBytes += size;
       store = larger;
     }
     chunk.copy(store, this.#consumed, at, end);
@@ -314,6 +336,10 @@ export function takeParser(kind: 'request' | 'response', limits: ParserLimits): 
 
 /** Gives a parser back; its head must not be read any more. */
 export function returnParser(kind: 'request' | 'response', parser: HttpParser): void {
-  if (spare[kind].length < SPARE_PARSERS) spare[kind].push(parser);
-  else parser.free();
+  if (spare[kind].length >= SPARE_PARSERS) {
+    parser.free();
+    return;
+  }
+  parser.rest();
+  spare[kind].push(parser);
 }

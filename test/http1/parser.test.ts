@@ -318,6 +318,31 @@ describe('limits', () => {
   });
 });
 
+describe('memory', () => {
+  it('refuses large heads that never end when there are too many of them, and no small one', () => {
+    const limits = { ...LIMITS, maxHeadBytes: 1024 * 1024 };
+    const large = Buffer.from(`GET / HTTP/1.1\r\nX: ${'a'.repeat(1024 * 1024 - 100)}`);
+    const parsers: HttpParser[] = [];
+    const open = (bytes: Buffer): void => {
+      const parser = new HttpParser('request', limits);
+      parsers.push(parser);
+      parser.readHead(bytes, 0);
+    };
+    assert.throws(
+      () => {
+        for (let count = 0; count < 200; count++) open(large);
+      },
+      { code: 'JTP_ERR_HTTP_HEADER_OVERFLOW', message: 'too many large header sections at once' },
+    );
+    assert.equal(parsers.length, 129);
+    for (let count = 0; count < 100; count++) open(Buffer.from('GET / HTTP/1.1\r\nX: y'));
+    for (const parser of parsers) parser.free();
+    // Given back, the memory can be used again.
+    open(large);
+    parsers.at(-1)?.free();
+  });
+});
+
 describe('readChunks', () => {
   it('moves the pieces of one read together', () => {
     const parser = new HttpParser('request', LIMITS);
