@@ -58,6 +58,7 @@ const ERROR_KINDS = {
     retry: 'never',
     status: 504,
   },
+  JTP_ERR_INSTALL: { message: 'Traefik cannot be installed', source: 'internal', retry: 'never' },
   JTP_ERR_ENGINE_START: { message: 'Traefik cannot be started', source: 'internal', retry: 'never' },
   JTP_ERR_ENGINE_UNREACHABLE: {
     message: 'the engine cannot be reached',

@@ -16,7 +16,7 @@ from traitlets import Bool, Dict, Integer, List, Unicode, default, observe, vali
 
 from .controller import Controller, Refused, end_with, find_running, in_thread
 from .interface import FormerInterface
-from .program import ProgramError, find_command, start_program
+from .program import find_command, start_program
 
 #: The engines that are known by name; everything else is the path of a Traefik.
 ENGINES = ("embedded", "traefik", "external")
@@ -218,10 +218,6 @@ class TraefikProxy(FormerInterface, Proxy):
 
     def _settings(self):
         """What the program is told; the names are those of the traits."""
-        if getattr(self.app, "internal_ssl", False):
-            raise ProgramError(
-                "JupyterHub.internal_ssl is not supported by this proxy yet: set c.JupyterHub.internal_ssl = False"
-            )
         settings = {
             "publicUrl": self.public_url,
             "shouldStart": self.should_start,
@@ -246,9 +242,21 @@ class TraefikProxy(FormerInterface, Proxy):
             "sslCert": os.path.abspath(self.ssl_cert) if self.ssl_cert else "",
             "traefikApiHashedPassword": self.traefik_api_hashed_password,
             "traefikLogLevel": self.traefik_log_level,
+            **self._internal_ssl_files(),
         }
         settings.update((name, value) for name, value in optional.items() if value)
         return settings
+
+    def _internal_ssl_files(self):
+        """What JupyterHub has made for a proxy to know its servers by, and to be known to them."""
+        if not getattr(self.app, "internal_ssl", False):
+            return {}
+        certificate = self.app.internal_proxy_certs["proxy-client"]
+        return {
+            "internalSslCa": os.path.abspath(self.app.internal_trust_bundles["proxy-client-ca"]),
+            "internalSslCert": os.path.abspath(certificate["certfile"]),
+            "internalSslKey": os.path.abspath(certificate["keyfile"]),
+        }
 
     def _engine_command(self):
         """The engine by its name, or the Traefik to start; one on the PATH may have come with pip."""
@@ -260,6 +268,8 @@ class TraefikProxy(FormerInterface, Proxy):
     def _digest(self, settings):
         """Two hubs with equal settings can use the same program; a password made up at start does not count."""
         stable = dict(settings)
+        for name in self._internal_ssl_files():
+            stable[name] = hashlib.sha256(Path(settings[name]).read_bytes()).hexdigest()
         if not self._is_given("traefik_api_password"):
             stable.pop("traefikApiPassword", None)
         text = json.dumps(stable, sort_keys=True, default=str)

@@ -16,7 +16,7 @@ import { RoutesFile } from '../hub/routes-file.ts';
 import { RoutesOnDisk } from '../hub/routes-on-disk.ts';
 import { entryPointOf, isEmbedded, parseHubSettings } from '../hub/settings.ts';
 import type { HubSettings } from '../hub/settings.ts';
-import { setupDynamic } from '../hub/setup-dynamic.ts';
+import { elementOptions, setupDynamic } from '../hub/setup-dynamic.ts';
 import { traefikVersion } from '../hub/traefik-process.ts';
 import type { Logger } from '../log.ts';
 import { tell } from '../supervisor/child.ts';
@@ -116,8 +116,7 @@ async function startExternal(
   await store.start();
   if (seen === undefined)
     void engine.examine(Infinity).then((later) => {
-      if (later?.preservePath === false)
-        store.reconfigure({ entryPoint: entryPointOf(settings), preservePath: false });
+      if (later?.preservePath === false) store.reconfigure(elementOptions(settings, false));
     });
   const server = await listen({ start, settings, table: store, log });
   return {
@@ -144,7 +143,7 @@ function openRoutes(
   const { preservePath, usesJournal, readForeign } = options;
   const file = new RoutesFile({
     path: findRoutesFile(settings.dynamicConfigFile),
-    elements: { entryPoint: entryPointOf(settings), preservePath },
+    elements: elementOptions(settings, preservePath),
     setup: (present) => setupDynamic(settings, present),
     ...(readForeign === undefined ? {} : { readForeign }),
     fs: NODE_FILE_SYSTEM,

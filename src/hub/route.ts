@@ -31,6 +31,8 @@ export interface ElementOptions {
   readonly preservePath: boolean;
   /** False: servers get their own name as Host. Default true. */
   readonly passHostHeader?: boolean;
+  /** The servers transport of `https` targets that the hub itself runs; absent: the engine's own. */
+  readonly transport?: string;
 }
 
 /** What a route looks like in the dynamic configuration. */
@@ -76,6 +78,9 @@ export function routeElements(route: HubRoute, options: ElementOptions): RouteEl
   // The older spelling of JupyterHub's URLs for sockets.
   const url = route.target.replace(/^unix\+http:/i, 'http+unix:');
   const preservePath = options.preservePath && targetPath(url) !== '';
+  // What an administrator adds (`extra_routes`) has no certificate of the hub's.
+  const isHubs = /^https:/i.test(url) && route.data['extra'] !== true;
+  const transport = isHubs ? options.transport : undefined;
   return {
     routerName: routeName('router', route.routespec),
     serviceName,
@@ -89,6 +94,7 @@ export function routeElements(route: HubRoute, options: ElementOptions): RouteEl
       loadBalancer: {
         servers: [{ url, ...(preservePath ? { preservePath } : {}) }],
         passHostHeader: options.passHostHeader ?? true,
+        ...(transport === undefined ? {} : { serversTransport: transport }),
       },
     },
   };

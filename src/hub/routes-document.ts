@@ -113,6 +113,7 @@ function tomlRoute(route: HubRoute, elements: RouteElements): RouteText {
     : `dataJson = ${quoted(JSON.stringify(route.data))}`;
   const priority = router.priority === undefined ? '' : `priority = ${String(router.priority)}\n`;
   const servers = (service.loadBalancer?.servers ?? []).map((server) => tomlInline({ ...server }));
+  const transport = service.loadBalancer?.serversTransport;
   return {
     router: `
 [http.routers.${tomlKey(routerName)}]
@@ -122,7 +123,7 @@ service = ${quoted(serviceName)}
 `,
     service: `[http.services.${tomlKey(serviceName)}.loadBalancer]
 passHostHeader = true
-servers = [${servers.join(', ')}]
+${transport === undefined ? '' : `serversTransport = ${quoted(transport)}\n`}servers = [${servers.join(', ')}]
 `,
     entry: `[jupyterhub.routes.${tomlKey(routerName)}]
 routespec = ${quoted(route.routespec)}
@@ -138,6 +139,7 @@ ${data}
 function yamlRoute(route: HubRoute, elements: RouteElements): RouteText {
   const { routerName, serviceName, router, service } = elements;
   const priority = router.priority === undefined ? '' : `\n      priority: ${String(router.priority)}`;
+  const transport = service.loadBalancer?.serversTransport;
   return {
     router: `    ${quoted(routerName)}:
       rule: ${quoted(router.rule)}${priority}
@@ -146,7 +148,7 @@ function yamlRoute(route: HubRoute, elements: RouteElements): RouteText {
 `,
     service: `    ${quoted(serviceName)}:
       loadBalancer:
-        passHostHeader: true
+        passHostHeader: true${transport === undefined ? '' : `\n        serversTransport: ${quoted(transport)}`}
         servers:
 ${(service.loadBalancer?.servers ?? []).map((server) => `          - ${yamlInline({ ...server })}\n`).join('')}`,
     entry: `    ${quoted(routerName)}:

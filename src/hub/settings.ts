@@ -44,12 +44,18 @@ const logLevel = text.transform((value, context) => {
   return z.NEVER;
 });
 
+const absolutePath = text.refine(isAbsolute, 'expected an absolute path');
+
 const schema = z.strictObject({
   /** Where users come in; an empty host means all interfaces. `https` turns TLS on. */
   publicUrl,
   /** PEM files of the public side; both or none. Without them an https `publicUrl` gets a self-signed certificate. */
   sslKey: text.default(''),
   sslCert: text.default(''),
+  /** JupyterHub's `internal_ssl`: PEM files to know its servers by, and to be known to them; all three or none. */
+  internalSslCa: absolutePath.optional(),
+  internalSslCert: absolutePath.optional(),
+  internalSslKey: absolutePath.optional(),
   /** True: our own engine. False: one that somebody else runs, which watches the routes file. */
   shouldStart: z.boolean().default(true),
   /** What carries the traffic with `shouldStart`: `embedded`, or a real Traefik to start: a name on the PATH, or a path. */
@@ -88,7 +94,7 @@ const schema = z.strictObject({
   /** Loopback port of the REST API; 0 = any. */
   apiPort: z.int().min(0).max(65535).default(0),
   /** Absolute; tells a restarted hub about this program. Absent: none. */
-  stateFile: text.refine(isAbsolute, 'expected an absolute path').optional(),
+  stateFile: absolutePath.optional(),
   /** Opaque; whoever finds the same one in the state file may go on with this program. */
   digest: text.default(''),
 });
@@ -110,6 +116,11 @@ export function parseHubSettings(value: unknown): HubSettings {
   if ((settings.sslKey === '') !== (settings.sslCert === ''))
     throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
       message: `settings: ${settings.sslKey === '' ? 'sslKey' : 'sslCert'}: a certificate needs its key, so give both or none`,
+    });
+  const internal = [settings.internalSslCa, settings.internalSslCert, settings.internalSslKey];
+  if (internal.includes(undefined) && internal.some((file) => file !== undefined))
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message: 'settings: internalSslCa, internalSslCert and internalSslKey: give all three or none',
     });
   return settings;
 }

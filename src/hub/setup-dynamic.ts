@@ -1,6 +1,8 @@
 // What stands in the routes file beside the routes: the API's router with its users, the certificate of the public side, and whatever
 // the settings add. Names as the Python jupyterhub-traefik-proxy writes them.
 
+import type { ElementOptions } from './route.ts';
+import { entryPointOf } from './settings.ts';
 import type { HubSettings } from './settings.ts';
 import { userEntry } from './password.ts';
 import { deepMerge, newTree, subtree } from './values.ts';
@@ -10,11 +12,38 @@ import type { Tree } from './values.ts';
 export const API_ROUTER = 'route_api';
 export const API_MIDDLEWARE = 'auth_api';
 
+/** The servers transport of everything that the hub runs with `internal_ssl`. */
+const INTERNAL_TRANSPORT = 'jupyterhub';
+
+/** How routes become routers with these settings. */
+export function elementOptions(settings: HubSettings, preservePath: boolean): ElementOptions {
+  return {
+    entryPoint: entryPointOf(settings),
+    preservePath,
+    ...(settings.internalSslCa === undefined ? {} : { transport: INTERNAL_TRANSPORT }),
+  };
+}
+
 /** Builds the settings' part of the routes file; `present` is the file as it is, whose hash is kept when it is still right. */
 export async function setupDynamic(settings: HubSettings, present: Tree): Promise<Tree> {
   const isWanted = settings.shouldStart || settings.enableSetupDynamicConfig;
   const setup = isWanted ? deepMerge(await apiSetup(settings, present), tlsSetup(settings)) : newTree();
-  return deepMerge(setup, settings.extraDynamicConfig);
+  return deepMerge(deepMerge(setup, internalSetup(settings)), settings.extraDynamicConfig);
+}
+
+/** Routes name it, so it is written in any case. */
+function internalSetup({ internalSslCa, internalSslCert, internalSslKey }: HubSettings): Tree {
+  if (internalSslCa === undefined) return newTree();
+  return {
+    http: {
+      serversTransports: {
+        [INTERNAL_TRANSPORT]: {
+          rootCAs: [internalSslCa],
+          certificates: [{ certFile: internalSslCert, keyFile: internalSslKey }],
+        },
+      },
+    },
+  };
 }
 
 async function apiSetup(settings: HubSettings, present: Tree): Promise<Tree> {
