@@ -8,6 +8,7 @@ import { VERSION } from '../version.ts';
 import { checkCommand } from './check.ts';
 import { configurableHttpProxyCommand } from './configurable-http-proxy.ts';
 import { hubCommand } from './hub.ts';
+import { installTraefikCommand } from './install-traefik.ts';
 import { normalizeTraefikArguments, traefikCommand } from './traefik.ts';
 
 /** Names under which the program may be started to be one command. */
@@ -19,7 +20,13 @@ function program(): Command {
     .version(VERSION, '-V, --version', 'print the version')
     .showSuggestionAfterError()
     .addHelpText('after', '\nDocumentation: docs/ in the package, README.md first.');
-  for (const command of [traefikCommand(), hubCommand(), configurableHttpProxyCommand(), checkCommand()])
+  for (const command of [
+    traefikCommand(),
+    hubCommand(),
+    configurableHttpProxyCommand(),
+    checkCommand(),
+    installTraefikCommand(),
+  ])
     root.addCommand(command);
   root
     .command('version')
