@@ -391,7 +391,8 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
       });
       return;
     }
-    this.#answer(error.status ?? 502, error);
+    // Asked again soon, a server that could not be reached costs nothing: the answer is the same whoever has tried.
+    this.#answer(error.status ?? 502, error, server?.isConnected === false ? RETRY_SOON : '');
   }
 
   /** A kept connection turned out to be dead: again, if nothing is executed twice. */

@@ -46,6 +46,8 @@ describe('a student with a browser', () => {
     // The launcher's card for a notebook.
     await page.locator('.jp-LauncherCard[data-category="Notebook"]').first().click();
     const cell = page.locator('.jp-Notebook .jp-Cell .cm-content').first();
+    // What is run before the kernel answers is dropped by JupyterLab.
+    await page.getByText(/\| Idle$/).waitFor();
     await cell.click();
     await page.keyboard.type('sum(range(10))');
     await page.keyboard.press('Shift+Enter');

@@ -59,7 +59,7 @@ describe('a dead server', () => {
     assert.equal(connects, connectFailures);
     assert.equal(connects + refusedDead, requests);
     assert.ok(connects < 10, `${String(connects)} attempts`);
-    assert.equal(answers.filter((answer) => answer.includes('\r\nRetry-After: 1\r\n')).length, refusedDead);
+    for (const answer of answers) assert.match(answer, /\r\nRetry-After: 1\r\n/);
   });
 
   it('is used again soon after it has come back', async (t) => {
@@ -85,7 +85,7 @@ describe('a dead server', () => {
     const server = await startByteServer(t);
     // Takes connections and never shakes hands.
     const { port } = await startWith(t, `https://127.0.0.1:${String(server.port)}`, { dialTimeoutMs: 1000 });
-    assert.match(await ask(t, port), /^HTTP\/1.1 504 /);
+    assert.match(await ask(t, port), /^HTTP\/1.1 504 [^]*\r\nRetry-After: 1\r\n/);
     const attempt = ask(t, port);
     while (server.accepted < 2) await ask(t, port);
     const answers = await Promise.all([ask(t, port), ask(t, port), ask(t, port)]);
