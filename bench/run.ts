@@ -10,9 +10,14 @@ import { BENCH_CACHE, CHP_VERSION, TRAEFIK_VERSION } from './common/peer.ts';
 import type { Peer } from './common/peer.ts';
 import { commandPeer, PEERS } from './common/peers.ts';
 import { runProgram } from './common/processes.ts';
+import { connections } from './connections.ts';
+import { bodies } from './bodies.ts';
+import { processes } from './processes.ts';
+import { routes } from './routes.ts';
 import { smallGet } from './small-get.ts';
+import { tls } from './tls.ts';
 
-const QUESTIONS: readonly Question[] = [smallGet];
+const QUESTIONS: readonly Question[] = [smallGet, routes, bodies, tls, connections, processes];
 
 interface Flags {
   readonly rounds: number;
@@ -88,6 +93,12 @@ async function ask(names: readonly string[], flags: Flags): Promise<void> {
     const bench = new Bench({ rounds: flags.rounds, seconds: flags.seconds, peers });
     try {
       await question.run(bench);
+    } catch (error) {
+      // The other questions can still be answered.
+      process.stderr.write(
+        `${question.name} failed: ${error instanceof Error ? error.message : String(error)}\n`,
+      );
+      process.exitCode = 1;
     } finally {
       await bench.close();
     }
@@ -98,7 +109,7 @@ const program = new Command('bench')
   .description('measures this proxy beside others, in one run on one machine; tables go to standard output')
   .argument('<question...>', 'all, install, or some of the questions below')
   .option('--rounds <number>', 'rounds per proxy', parseCount, 5)
-  .option('--seconds <number>', 'length of a round', parseCount, 4)
+  .option('--seconds <number>', 'length of a round', parseCount, 3)
   .option('--peers <names>', 'only these, separated by commas: haproxy,jtp,nginx,traefik,caddy,chp')
   .option('--also <name=checkout>', 'this proxy from another checkout too, to compare revisions', collect, [])
   .option(

@@ -89,7 +89,7 @@ export class Bench {
   ): Promise<Samples> {
     const { rounds, seconds } = this.options;
     const samples = new Map<string, Sample[]>(started.map(({ name }) => [name, []]));
-    for (const peer of started) await load(peer, Math.min(2, seconds));
+    for (const peer of started) await load(peer, Math.max(3, seconds));
     for (let round = 1; round <= rounds; round++) {
       for (const peer of started) {
         const before = cpuSeconds(peer.process.pid);
@@ -126,13 +126,26 @@ export function medianOf(samples: Samples, name: string, pick: (sample: Sample) 
   return median((samples.get(name) ?? []).map(pick));
 }
 
-/** How much more than the first proxy: the median of the ratios within each round, which a slow machine changes least. */
-export function ratioToFirst(samples: Samples, name: string, pick: (sample: Sample) => number): number {
-  const [first] = samples.values();
-  const own = samples.get(name) ?? [];
+/** How much more than another proxy: the median of the ratios within each round, which a slow machine changes least. */
+export function ratioTo(
+  samples: Samples,
+  name: string,
+  base: string,
+  pick: (sample: Sample) => number,
+): number {
+  const bases = samples.get(base) ?? [];
   return median(
-    own.map((sample, round) => pick(sample) / (first?.[round] === undefined ? NaN : pick(first[round]))),
+    (samples.get(name) ?? []).map((sample, round) => {
+      const other = bases[round];
+      return other === undefined ? NaN : pick(sample) / pick(other);
+    }),
   );
+}
+
+/** The ratio to the first proxy, which is HAProxy when it is installed. */
+export function ratioToFirst(samples: Samples, name: string, pick: (sample: Sample) => number): number {
+  const [first = ''] = samples.keys();
+  return ratioTo(samples, name, first, pick);
 }
 
 export const cpuOf = (sample: Sample): number => sample.cpuMicroseconds;

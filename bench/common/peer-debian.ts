@@ -23,7 +23,10 @@ function haproxyConfiguration(options: PeerOptions, folder: string, port: number
   let bind = `bind 127.0.0.1:${String(port)}`;
   if (options.tls !== undefined) {
     const pem = path.join(folder, 'both.pem');
-    writeFileSync(pem, readFileSync(options.tls.certificate, 'utf8') + readFileSync(options.tls.key, 'utf8'));
+    writeFileSync(
+      pem,
+      `${readFileSync(options.tls.certificate, 'utf8')}\n${readFileSync(options.tls.key, 'utf8')}`,
+    );
     bind += ` ssl crt ${pem} alpn h2,http/1.1`;
   }
   let choice = '  default_backend app\n';
@@ -79,8 +82,10 @@ function nginxConfiguration(options: PeerOptions, folder: string, port: number):
     { length: options.routes },
     (_, index) => `location ${routePath(index)} { ${pass} }\n`,
   );
+  // Its workers would otherwise be somebody who may not write into the scratch folder.
+  const user = process.getuid?.() === 0 ? 'user root; ' : '';
   return (
-    `daemon off; worker_processes ${String(options.workers)}; pid ${folder}/pid; error_log ${folder}/error.log;\n` +
+    `${user}daemon off; worker_processes ${String(options.workers)}; pid ${folder}/pid; error_log ${folder}/error.log;\n` +
     `events { worker_connections 8192; }\nhttp { access_log off; keepalive_requests 100000000; client_max_body_size 0; ${temporary}\n` +
     `upstream app { server 127.0.0.1:${String(options.backendPort)}; keepalive 256; keepalive_requests 100000000; }\n` +
     `server { listen 127.0.0.1:${String(port)}${secure} backlog=4096; ${tls}\nlocation / { ${pass} }\n${places.join('')}} }\n`

@@ -10,6 +10,10 @@ import { freePort } from './processes.ts';
 /** The same two files for us and for Traefik. */
 function writeTraefikFiles(options: PeerOptions, folder: string, port: number): string {
   const tls = options.tls === undefined ? '' : '[entryPoints.web.http.tls]\n';
+  const api =
+    options.apiPort === undefined
+      ? ''
+      : `[entryPoints.traefik]\naddress = "127.0.0.1:${String(options.apiPort)}"\n[api]\ninsecure = true\n`;
   const dynamic = path.join(folder, 'dynamic.toml');
   const file = path.join(folder, 'traefik.toml');
   const text = [
@@ -32,7 +36,7 @@ function writeTraefikFiles(options: PeerOptions, folder: string, port: number): 
   writeFileSync(
     file,
     `[entryPoints.web]\naddress = "127.0.0.1:${String(port)}"\n${tls}[providers.file]\nfilename = "${dynamic}"\nwatch = false\n` +
-      '[log]\nlevel = "ERROR"\n',
+      `${api}[log]\nlevel = "ERROR"\n`,
   );
   return file;
 }
@@ -45,6 +49,7 @@ function server(name: string, port: number): string {
 export function jtpPeer(name = 'jtp', root = ROOT): Peer {
   return {
     name,
+    isOurs: true,
     install: `npm run build in ${root}`,
     version() {
       const git = spawnSync('git', ['-C', root, 'describe', '--always', '--dirty'], { encoding: 'utf8' });

@@ -24,6 +24,8 @@ export interface PeerOptions {
   /** PEM files; present: the port speaks TLS (and HTTP/2, where the proxy can). */
   readonly tls?: { readonly certificate: string; readonly key: string };
   readonly workers: number;
+  /** Ours only: also serves the read API there. */
+  readonly apiPort?: number;
 }
 
 /** A proxy that accepts requests. */
@@ -36,6 +38,8 @@ export interface StartedPeer {
 /** A kind of proxy. */
 export interface Peer {
   readonly name: string;
+  /** This proxy, in whatever revision. */
+  readonly isOurs?: boolean;
   /** How to get it. */
   readonly install: string;
   /** Undefined: not installed. */
@@ -78,7 +82,10 @@ export async function startPeer(options: {
 
 /** A folder for one proxy's files. */
 export function peerFolder(options: PeerOptions, name: string): string {
-  const folder = path.join(options.folder, `${name.replace(/[^a-z0-9-]/gi, '_')}-${String(options.routes)}`);
+  const folder = path.join(
+    options.folder,
+    `${name.replace(/[^a-z0-9-]/gi, '_')}-${String(options.routes)}-${String(options.workers)}`,
+  );
   mkdirSync(folder, { recursive: true });
   return folder;
 }
