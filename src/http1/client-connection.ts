@@ -62,6 +62,8 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   #discarded = 0;
   /** The deadline is that of a client that does not take its response. */
   #isAwaitingDrain = false;
+  /** The head of the response has announced the end of the connection. */
+  #hasSaidClose = false;
   /** Some of the request's body has arrived. */
   #hasBody = false;
   /** Unsent bytes of a lingering connection when it was last looked at. */
@@ -94,7 +96,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   /** Whether the connection ends with the current response. */
   get willClose(): boolean {
     const request = this.#request;
-    if (request === undefined || !request.keepAlive) return true;
+    if (request === undefined || !request.keepAlive || this.#hasSaidClose) return true;
     // Answered instead of told to continue, the client may send the body or the next request: nobody could tell which.
     if (request.expectsContinue && this.#state === 'body' && !this.#hasBody) return true;
     const { keepAliveMaxRequests, keepAliveMaxTimeMs, deadlines, isDraining } = this.#options;
@@ -269,7 +271,8 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     const request = this.#request;
     if (request === undefined) return;
     const coding = bodyCoding(framing, request);
-    const persistence = persistenceLine(request, this.willClose || coding === 'until-close');
+    this.#hasSaidClose = this.willClose || coding === 'until-close';
+    const persistence = persistenceLine(request, this.#hasSaidClose);
     this.#writer.begin(
       `HTTP/1.1 ${String(status)}${reason}\r\n${lines}${framingLine(status, framing, coding, request)}${persistence}\r\n`,
       coding,

@@ -181,6 +181,19 @@ describe('100 (Continue)', () => {
     assert.equal(server.accepted, 1);
   });
 
+  it('closes what it has said it would close, although the body comes after all', async (t) => {
+    const { client, server } = await pair(t);
+    client.send(POST);
+    const upstream = await server.accept();
+    await upstream.readHead();
+    upstream.send('HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n');
+    assert.match(await client.readHead(), /\r\nConnection: close\r\n/);
+    client.send('body');
+    await upstream.read('body');
+    upstream.send('no');
+    assert.equal(await client.readToEnd(), 'no');
+  });
+
   it('keeps interim responses and expectations from HTTP/1.0', async (t) => {
     const { client, server } = await pair(t);
     client.send('POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody');
