@@ -11,6 +11,7 @@ import { ClientConnection } from '../http1/client-connection.ts';
 import type { ClientOptions } from '../http1/client-options.ts';
 import type { Deadlines, Timed } from '../http1/deadlines.ts';
 import type { RequestHandler } from '../http1/downstream.ts';
+import { WRITE_BYTES } from '../http1/owned-socket.ts';
 import type { Logger } from '../log.ts';
 import type { CertificateStore } from '../tls/certificate-store.ts';
 import { bindEntryPoint, listenError } from './listening-socket.ts';
@@ -90,6 +91,7 @@ export class EntryPoint {
       {
         allowHalfOpen: true,
         noDelay: true,
+        highWaterMark: WRITE_BYTES,
         keepAlive: true,
         keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
       },

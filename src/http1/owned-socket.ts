@@ -22,6 +22,9 @@ export interface SocketOwner {
   onConnect?(): void;
 }
 
+/** What may wait to be sent before whoever it comes from is stopped; stopping and starting for each read costs more than the bytes. */
+export const WRITE_BYTES = 131072;
+
 const OWNER = Symbol('owner');
 type OwnedSocket = Duplex & { [OWNER]?: SocketOwner };
 
@@ -73,8 +76,11 @@ export function adoptOutgoingSocket(
  */
 export function connectOwned(options: NetConnectOpts): Socket {
   let input = sharedInput;
+  // The types leave out what sockets take as streams.
+  const streamOptions: object = { writableHighWaterMark: WRITE_BYTES };
   const socket: Socket & { [OWNER]?: SocketOwner } = net.connect({
     ...options,
+    ...streamOptions,
     onread: {
       // Node asks before the first read and after each.
       buffer: () => input,
