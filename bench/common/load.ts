@@ -49,6 +49,8 @@ export async function runWrk(options: LoadOptions): Promise<LoadResult> {
     `-c${String(options.connections ?? DEFAULT_CONNECTIONS)}`,
     `-d${String(options.seconds)}s`,
     '--latency',
+    '--timeout',
+    '10s',
   ];
   for (const [name, value] of options.headers ?? BROWSER_HEADERS) args.push('-H', `${name}: ${value}`);
   if (options.script !== undefined) {
