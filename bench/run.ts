@@ -10,14 +10,25 @@ import { BENCH_CACHE, CHP_VERSION, TRAEFIK_VERSION } from './common/peer.ts';
 import type { Peer } from './common/peer.ts';
 import { commandPeer, PEERS } from './common/peers.ts';
 import { runProgram } from './common/processes.ts';
+import { churnQuestion } from './churn.ts';
 import { connections } from './connections.ts';
 import { bodies } from './bodies.ts';
 import { processes } from './processes.ts';
 import { routes } from './routes.ts';
 import { smallGet } from './small-get.ts';
 import { tls } from './tls.ts';
+import { tunnels } from './tunnels.ts';
 
-const QUESTIONS: readonly Question[] = [smallGet, routes, bodies, tls, connections, processes];
+const QUESTIONS: readonly Question[] = [
+  smallGet,
+  routes,
+  bodies,
+  tls,
+  connections,
+  processes,
+  tunnels,
+  churnQuestion,
+];
 
 interface Flags {
   readonly rounds: number;

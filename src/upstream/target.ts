@@ -69,6 +69,11 @@ const DISTRUST_MS = 60_000;
 const FIRST_BACK_OFF_MS = 50;
 const MAX_BACK_OFF_MS = 1000;
 
+/** Idle connections beyond so many were needed by a burst, … */
+const KEPT_IDLE = 4;
+/** … and are closed when the next one does not come this soon. */
+const SURPLUS_IDLE_MS = 3000;
+
 const OWN_WANT = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
 /** How a target is known to be dead. */
@@ -209,8 +214,8 @@ export class Target implements Timed {
 
   // From its connections.
 
-  /** Takes a connection back after a complete exchange; returns false when it should be closed instead. */
-  release(connection: UpstreamConnection): boolean {
+  /** Takes a connection back after a complete exchange; returns for how long it may be idle, 0 when it should be closed instead. */
+  release(connection: UpstreamConnection): number {
     const { idle } = this.context;
     if (this.#waiting.length > 0) this.#wakeSoon();
     else if (
@@ -218,10 +223,9 @@ export class Target implements Timed {
       this.#idle.length >= this.transport.options.maxIdleConnsPerHost ||
       idle.count >= idle.max
     )
-      return false;
+      return 0;
     idle.count++;
-    this.#idle.push(connection);
-    return true;
+    return this.#idle.push(connection) > KEPT_IDLE ? SURPLUS_IDLE_MS : Infinity;
   }
 
   /** An idle connection has ended. */

@@ -272,8 +272,9 @@ export class UpstreamConnection implements SocketOwner, Timed {
       this.#state = 'idle';
       this.isReused = true;
       this.idleSince = deadlines.now;
-      this.deadline = after(deadlines.now, this.#keepAliveMs);
-      if (!this.target.release(this)) this.destroy();
+      const idleMs = this.target.release(this);
+      if (idleMs === 0) this.destroy();
+      else this.deadline = idleEnd(deadlines.now, idleMs, this.#keepAliveMs);
     } else this.destroy();
     exchange?.onResponseEnd(trailers);
   }
@@ -391,4 +392,10 @@ export class UpstreamConnection implements SocketOwner, Timed {
 
 function after(now: number, milliseconds: number): number {
   return milliseconds === 0 ? 0 : now + milliseconds;
+}
+
+/** `keepAliveMs`: 0 = no limit. */
+function idleEnd(now: number, idleMs: number, keepAliveMs: number): number {
+  const limit = keepAliveMs === 0 ? idleMs : Math.min(idleMs, keepAliveMs);
+  return limit === Infinity ? 0 : now + limit;
 }
