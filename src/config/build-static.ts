@@ -172,13 +172,10 @@ function buildServersTransport(transport: Table): StaticConfiguration['serversTr
     insecureSkipVerify: transport.flag('insecureSkipVerify', false),
     rootCAs: transport.texts('rootCAs'),
     maxIdleConnsPerHost: transport.number('maxIdleConnsPerHost', DEFAULT_MAX_IDLE_CONNS),
-    maxConnsPerHost: transport.number('maxConnsPerHost', 10_000),
-    maxQueuedPerHost: transport.number('maxQueuedPerHost', 1000),
     forwardingTimeouts: {
       dialTimeoutMs: timeouts.number('dialTimeout', 30_000),
       responseHeaderTimeoutMs: timeouts.number('responseHeaderTimeout', 0),
       idleConnTimeoutMs: timeouts.number('idleConnTimeout', 90_000),
-      webSocketIdleTimeoutMs: timeouts.number('webSocketIdleTimeout', 0),
     },
   };
 }

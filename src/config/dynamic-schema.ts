@@ -77,15 +77,10 @@ const SERVERS_TRANSPORT = struct(
     minVersion: TLS_VERSION,
     maxVersion: TLS_VERSION,
     maxIdleConnsPerHost: int,
-    // Not Traefik's: it has no such limits.
-    maxConnsPerHost: int,
-    maxQueuedPerHost: int,
     forwardingTimeouts: struct({
       dialTimeout: duration,
       responseHeaderTimeout: duration,
       idleConnTimeout: duration,
-      // Not Traefik's.
-      webSocketIdleTimeout: duration,
       // Pings of HTTP/2; servers are spoken to in HTTP/1.1.
       ...all(ignored, 'readIdleTimeout', 'pingTimeout'),
     }),

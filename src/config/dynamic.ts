@@ -49,16 +49,10 @@ export interface DynamicServersTransportConfiguration {
   readonly maxVersion?: TlsVersionName;
   /** 0: the default; negative: connections are not reused. */
   readonly maxIdleConnsPerHost: number;
-  /** Connections per server and worker, tunnels included; 0 = no limit. */
-  readonly maxConnsPerHost: number;
-  /** Requests that may wait for one of them. */
-  readonly maxQueuedPerHost: number;
   readonly forwardingTimeouts: {
     readonly dialTimeoutMs: number;
     readonly responseHeaderTimeoutMs: number;
     readonly idleConnTimeoutMs: number;
-    /** A tunnel without a byte either way; 0 = off. */
-    readonly webSocketIdleTimeoutMs: number;
   };
 }
 

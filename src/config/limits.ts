@@ -1,6 +1,6 @@
 // Limits that Traefik has no keys for. They come from the environment, so that the files stay valid for a real Traefik.
 
-/** Each holds for one entry point of one worker. */
+/** Each holds for one entry point, or one server, of one worker. */
 export interface LimitsConfiguration {
   /** Headers of a request, and trailers. */
   readonly maxHeaders: number;
@@ -10,6 +10,12 @@ export interface LimitsConfiguration {
   readonly maxChunkOverheadBytes: number;
   /** Connections, tunnels included; 0 = as many as there are descriptors for. */
   readonly maxConnections: number;
+  /** Connections to one server, tunnels included; 0 = no limit. */
+  readonly maxServerConnections: number;
+  /** Requests that may wait for one of them. */
+  readonly maxServerQueue: number;
+  /** How long a tunnel may be without a byte either way; 0 = for ever. */
+  readonly maxWebSocketIdleSeconds: number;
 }
 
 interface Limit {
@@ -28,6 +34,12 @@ const LIMITS: ReadonlyMap<string, Limit> = new Map([
     { key: 'maxChunkOverheadBytes', usual: 16_384, least: 64, most: 16_777_216 },
   ],
   ['JTP_MAX_CONNECTIONS', { key: 'maxConnections', usual: 0, least: 0, most: 1_000_000 }],
+  ['JTP_MAX_SERVER_CONNECTIONS', { key: 'maxServerConnections', usual: 10_000, least: 0, most: 1_000_000 }],
+  ['JTP_MAX_SERVER_QUEUE', { key: 'maxServerQueue', usual: 1000, least: 0, most: 1_000_000 }],
+  [
+    'JTP_MAX_WEBSOCKET_IDLE_SECONDS',
+    { key: 'maxWebSocketIdleSeconds', usual: 0, least: 0, most: 31_536_000 },
+  ],
 ]);
 
 /** The names of the variables, for the test that keeps `docs/configuration.md` in step. */
@@ -44,7 +56,15 @@ export function readLimits(
   env: Readonly<Record<string, string | undefined>>,
   problems: LimitProblem[],
 ): LimitsConfiguration {
-  const limits = { maxHeaders: 0, maxTargetBytes: 0, maxChunkOverheadBytes: 0, maxConnections: 0 };
+  const limits = {
+    maxHeaders: 0,
+    maxTargetBytes: 0,
+    maxChunkOverheadBytes: 0,
+    maxConnections: 0,
+    maxServerConnections: 0,
+    maxServerQueue: 0,
+    maxWebSocketIdleSeconds: 0,
+  };
   for (const [name, { key, usual, least, most }] of LIMITS) {
     const text = env[name] ?? '';
     const value = text === '' ? usual : Number(text);

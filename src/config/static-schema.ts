@@ -127,15 +127,10 @@ export const STATIC_FIELDS: Fields = {
     insecureSkipVerify: bool,
     rootCAs: strings,
     maxIdleConnsPerHost: int,
-    // Not Traefik's: it has no such limits.
-    maxConnsPerHost: int,
-    maxQueuedPerHost: int,
     forwardingTimeouts: struct({
       dialTimeout: duration,
       responseHeaderTimeout: duration,
       idleConnTimeout: duration,
-      // Not Traefik's.
-      webSocketIdleTimeout: duration,
     }),
     spiffe: unsupported,
   }),

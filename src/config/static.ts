@@ -101,16 +101,10 @@ export interface ServersTransportConfiguration {
   /** PEM texts, shown to servers that ask; only from the configurable-http-proxy command. */
   readonly certificates?: readonly { readonly cert: string; readonly key: string }[];
   readonly maxIdleConnsPerHost: number;
-  /** Connections per server and worker, tunnels included; 0 = no limit. */
-  readonly maxConnsPerHost: number;
-  /** Requests that may wait for one of them. */
-  readonly maxQueuedPerHost: number;
   readonly forwardingTimeouts: {
     readonly dialTimeoutMs: number;
     readonly responseHeaderTimeoutMs: number;
     readonly idleConnTimeoutMs: number;
-    /** A tunnel without a byte either way; 0 = off. */
-    readonly webSocketIdleTimeoutMs: number;
   };
 }
 

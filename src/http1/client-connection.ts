@@ -33,8 +33,10 @@ const LINGER_BYTES = 64 * 1024 * 1024;
 const LAST_BYTES_MS = 60_000;
 /** A rest of a request body that is read to keep the connection. */
 const DISCARD_BYTES = 256 * 1024;
-/** Requests sent ahead are read up to here, so that a client that leaves is noticed; TCP holds back the rest. */
-const PIPELINE_BYTES = 65536;
+/** What nobody wants yet is read up to here, so that a client that leaves is noticed; TCP holds back the rest. */
+const AHEAD_BYTES = 65536;
+/** The reset of a client that is not read is not reported: this often it is looked after. */
+const PROBE_MS = 1000;
 
 type State = 'idle' | 'head' | 'body' | 'waiting' | 'lingering' | 'closed' | 'passed';
 
@@ -110,25 +112,27 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   onData(chunk: Buffer): void {
     if (this.#unread !== undefined) {
       this.#unread = Buffer.concat([this.#unread, chunk]);
-      if (this.#unread.length >= PIPELINE_BYTES) this.socket.pause();
+      if (this.#unread.length >= AHEAD_BYTES) this.socket.pause();
       return;
     }
     this.#process(chunk);
   }
 
-  /** Stops the request's body; what has been read already is kept. */
+  /** Stops the request's body; what has been read already, and a little more, is kept. */
   pauseBody(): void {
     this.#isPaused = true;
-    // What we ourselves hold back does not count against the client.
-    if (this.#state === 'body' && !this.#isAwaitingDrain) this.deadline = 0;
-    this.socket.pause();
+    if (!this.#isAwaitingDrain) this.deadline = this.#bodyDeadline();
+  }
+
+  /** What we ourselves hold back does not count against the client. */
+  #bodyDeadline(): number {
+    return this.#state !== 'body' ? 0 : this.#after(this.#isPaused ? PROBE_MS : this.#options.readTimeoutMs);
   }
 
   resumeBody(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    if (this.#state === 'body' && !this.#isAwaitingDrain)
-      this.deadline = this.#after(this.#options.readTimeoutMs);
+    if (!this.#isAwaitingDrain) this.deadline = this.#bodyDeadline();
     this.#continue();
   }
 
@@ -149,7 +153,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
         if (this.#isPaused || this.#state === 'waiting') {
           // A pipelined request waits for its turn.
           this.#unread = at === 0 ? chunk : chunk.subarray(at);
-          if (this.#isPaused || this.#unread.length >= PIPELINE_BYTES) this.socket.pause();
+          if (this.#unread.length >= AHEAD_BYTES) this.socket.pause();
           break;
         }
         at = this.#step(chunk, at);
@@ -364,7 +368,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     this.#request = undefined;
     exchange?.onClientGone(error);
     if (this.#state === 'closed' || this.#state === 'passed') return;
-    this.answer(refusalFor(error.status ?? 400, detailOf(error)));
+    this.answer(refusalFor(error.status ?? 400, error.code === 'JTP_ERR_HTTP_HOST' ? error.message : ''));
   }
 
   // Ending.
@@ -396,8 +400,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   onDrain(): void {
     if (this.#isAwaitingDrain) {
       this.#isAwaitingDrain = false;
-      this.deadline =
-        this.#state === 'body' && !this.#isPaused ? this.#after(this.#options.readTimeoutMs) : 0;
+      this.deadline = this.#bodyDeadline();
     }
     this.exchange?.onClientDrain();
   }
@@ -411,6 +414,12 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   onDeadline(): void {
     if (this.#state === 'head' && this.#parser?.hasPartialHead === true) {
       this.#refuse(new ProxyError('JTP_ERR_HTTP_HEADER_TIMEOUT'));
+      return;
+    }
+    if (this.#state === 'body' && this.#isPaused && !this.#isAwaitingDrain) {
+      // Writing nothing fails on a socket that has been reset, and nobody sees it on others.
+      this.socket.write('');
+      this.deadline = this.#bodyDeadline();
       return;
     }
     if (this.#state === 'body' && !this.#isAwaitingDrain && !this.#writer.hasBegun) {
@@ -482,11 +491,6 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   #after(milliseconds: number): number {
     return milliseconds === 0 ? 0 : this.#options.deadlines.now + milliseconds;
   }
-}
-
-/** What a client may be told about its mistake. */
-function detailOf(error: ProxyError): string {
-  return error.code === 'JTP_ERR_HTTP_HOST' ? error.message : '';
 }
 
 /** `::ffff:10.0.0.1` is `10.0.0.1`; a zone (`fe80::1%eth0`) means nothing elsewhere. */

@@ -115,8 +115,6 @@ export class ServersTransports {
         })),
         ...(minVersion === undefined ? {} : { minVersion: VERSIONS[minVersion] }),
         ...(maxVersion === undefined ? {} : { maxVersion: VERSIONS[maxVersion] }),
-        maxConnsPerHost: Math.max(0, configuration.maxConnsPerHost),
-        maxQueuedPerHost: Math.max(0, configuration.maxQueuedPerHost),
         maxIdleConnsPerHost: maxIdleConnsPerHost === 0 ? DEFAULT_MAX_IDLE : Math.max(0, maxIdleConnsPerHost),
         ...configuration.forwardingTimeouts,
       };

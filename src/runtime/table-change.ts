@@ -62,15 +62,10 @@ export interface TransportOptions {
   readonly maxVersion?: TlsVersion;
   /** Idle connections kept per server; 0 = none. */
   readonly maxIdleConnsPerHost: number;
-  /** Connections per server, tunnels included; 0 = no limit. */
-  readonly maxConnsPerHost: number;
-  /** Requests that may wait for one of them; 0 = none. */
-  readonly maxQueuedPerHost: number;
   /** 0 = off, here and below. */
   readonly dialTimeoutMs: number;
   readonly responseHeaderTimeoutMs: number;
   readonly idleConnTimeoutMs: number;
-  readonly webSocketIdleTimeoutMs: number;
 }
 
 /** As `node:tls` names them. */

@@ -44,6 +44,8 @@ export interface TunnelParts {
 /** Keeps the tunnels of a worker. */
 export interface TunnelKeeper {
   readonly deadlines: Deadlines;
+  /** How long a tunnel may be without a byte either way; 0 = for ever. */
+  readonly maxIdleMs: number;
   onClosed(tunnel: Tunnel): void;
 }
 
@@ -260,8 +262,8 @@ export class Tunnel implements Timed {
 
   /** When it has been idle for too long; Infinity without a limit. */
   #idleEnd(): number {
-    const { webSocketIdleTimeoutMs } = this.target.transport.options;
-    return webSocketIdleTimeoutMs === 0 ? Infinity : this.lastActivityAt + webSocketIdleTimeoutMs;
+    const { maxIdleMs } = this.#keeper;
+    return maxIdleMs === 0 ? Infinity : this.lastActivityAt + maxIdleMs;
   }
 
   /** The first limit that is set stands. */

@@ -16,12 +16,15 @@ const TICK_MS = 20;
 /** The open tunnels. */
 export class Tunnels implements TunnelKeeper {
   readonly deadlines: Deadlines;
+  readonly maxIdleMs: number;
   readonly #open = new Set<Tunnel>();
   #timer: NodeJS.Timeout | undefined;
   #onEmpty: (() => void) | undefined;
 
-  constructor(deadlines: Deadlines) {
+  /** `maxIdleMs`: 0 = no limit. */
+  constructor(deadlines: Deadlines, maxIdleMs: number) {
     this.deadlines = deadlines;
+    this.maxIdleMs = maxIdleMs;
   }
 
   get size(): number {

@@ -40,6 +40,10 @@ export function newCounters(): UpstreamCounters {
 export interface UpstreamContext {
   readonly deadlines: Deadlines;
   readonly limits: ParserLimits;
+  /** Connections to one server, tunnels included; 0 = no limit. */
+  readonly maxConnections: number;
+  /** Requests that may wait for one of them. */
+  readonly maxWaiting: number;
   readonly log: Logger;
   readonly counters: UpstreamCounters;
   readonly idle: IdleCount;
@@ -164,8 +168,8 @@ export class Target implements Timed {
   }
 
   #hasRoom(): boolean {
-    const { maxConnsPerHost } = this.transport.options;
-    return maxConnsPerHost === 0 || this.#open < maxConnsPerHost;
+    const { maxConnections } = this.context;
+    return maxConnections === 0 || this.#open < maxConnections;
   }
 
   /** A new connection, whatever the pool has; writing may begin at once, Node holds the bytes until it is connected. */
@@ -179,9 +183,9 @@ export class Target implements Timed {
 
   /** Waits for a connection; false when too many do already. */
   enqueue(waiter: Waiting): boolean {
-    const { maxQueuedPerHost, dialTimeoutMs } = this.transport.options;
-    if (this.#waiting.length >= maxQueuedPerHost) return false;
-    const { deadlines } = this.context;
+    const { deadlines, maxWaiting } = this.context;
+    const { dialTimeoutMs } = this.transport.options;
+    if (this.#waiting.length >= maxWaiting) return false;
     this.#waiting.push({ waiter, since: deadlines.now });
     if (this.#waiting.length === 1 && dialTimeoutMs > 0) {
       this.deadline = deadlines.now + dialTimeoutMs;

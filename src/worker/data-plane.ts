@@ -54,7 +54,7 @@ export interface DataPlaneOptions {
 export class DataPlane {
   readonly #deadlines = new Deadlines();
   readonly #certificates = new CertificateStore();
-  readonly #tunnels = new Tunnels(this.#deadlines);
+  readonly #tunnels: Tunnels;
   readonly #upstreamCounters = newCounters();
   readonly #targets: TargetRegistry;
   readonly #controller: Target;
@@ -74,9 +74,12 @@ export class DataPlane {
       idle: { count: 0, max: this.#budget.maxIdle },
       deadlines: this.#deadlines,
       limits: RESPONSE_LIMITS,
+      maxConnections: configuration.limits.maxServerConnections,
+      maxWaiting: configuration.limits.maxServerQueue,
       log,
       counters: this.#upstreamCounters,
     };
+    this.#tunnels = new Tunnels(this.#deadlines, configuration.limits.maxWebSocketIdleSeconds * 1000);
     const transport = new Transport(transportOptions(configuration));
     this.#targets = new TargetRegistry(context);
     this.#controller = new Target(
@@ -259,8 +262,6 @@ function transportOptions({
     ),
     certificates: serversTransport.certificates ?? [],
     maxIdleConnsPerHost: serversTransport.maxIdleConnsPerHost,
-    maxConnsPerHost: serversTransport.maxConnsPerHost,
-    maxQueuedPerHost: serversTransport.maxQueuedPerHost,
     ...serversTransport.forwardingTimeouts,
   };
 }

@@ -9,6 +9,9 @@ describe('readLimits', () => {
     maxTargetBytes: 65_536,
     maxChunkOverheadBytes: 16_384,
     maxConnections: 0,
+    maxServerConnections: 10_000,
+    maxServerQueue: 1000,
+    maxWebSocketIdleSeconds: 0,
   };
   const cases: readonly {
     readonly env: Readonly<Record<string, string>>;
@@ -21,6 +24,9 @@ describe('readLimits', () => {
     { env: { JTP_MAX_TARGET_BYTES: '1048576' }, want: { maxTargetBytes: 1_048_576 } },
     { env: { JTP_MAX_CHUNK_OVERHEAD_BYTES: '64' }, want: { maxChunkOverheadBytes: 64 } },
     { env: { JTP_MAX_CONNECTIONS: '2000' }, want: { maxConnections: 2000 } },
+    { env: { JTP_MAX_SERVER_CONNECTIONS: '0' }, want: { maxServerConnections: 0 } },
+    { env: { JTP_MAX_SERVER_QUEUE: '5' }, want: { maxServerQueue: 5 } },
+    { env: { JTP_MAX_WEBSOCKET_IDLE_SECONDS: '3600' }, want: { maxWebSocketIdleSeconds: 3600 } },
     {
       env: { JTP_MAX_HEADERS: '9', JTP_MAX_CONNECTIONS: 'many', JTP_MAX_TARGET_BYTES: '-1' },
       want: {},

@@ -48,8 +48,6 @@ serverName = "hub.internal"
 insecureSkipVerify = true
 rootCAs = ["${folder}/ca.pem"]
 maxIdleConnsPerHost = -1
-maxConnsPerHost = 7
-maxQueuedPerHost = 8
 minVersion = "VersionTLS12"
 maxVersion = "versiontls13"
 certificates = [{ certFile = "${folder}/cert.pem", keyFile = "${folder}/key.pem" }]
@@ -57,7 +55,6 @@ certificates = [{ certFile = "${folder}/cert.pem", keyFile = "${folder}/key.pem"
 dialTimeout = "1s"
 responseHeaderTimeout = "2s"
 idleConnTimeout = "3s"
-webSocketIdleTimeout = "4s"
 `;
 }
 
@@ -74,13 +71,10 @@ describe('serversTransports', () => {
         certificates: [pair],
         minVersion: 'TLSv1.2',
         maxVersion: 'TLSv1.3',
-        maxConnsPerHost: 7,
-        maxQueuedPerHost: 8,
         maxIdleConnsPerHost: 0,
         dialTimeoutMs: 1000,
         responseHeaderTimeoutMs: 2000,
         idleConnTimeoutMs: 3000,
-        webSocketIdleTimeoutMs: 4000,
       },
     ]);
     const [service] = change.services;
@@ -99,13 +93,10 @@ describe('serversTransports', () => {
         insecureSkipVerify: false,
         rootCAs: [],
         certificates: [],
-        maxConnsPerHost: 10_000,
-        maxQueuedPerHost: 1000,
         maxIdleConnsPerHost: 200,
         dialTimeoutMs: 30_000,
         responseHeaderTimeoutMs: 0,
         idleConnTimeoutMs: 90_000,
-        webSocketIdleTimeoutMs: 0,
       },
     ]);
   });

@@ -10,7 +10,9 @@ export async function ask(t: TestContext, port: number, request = 'GET / HTTP/1.
   const client = await connect(t, port);
   const length = body === '' ? '' : `Content-Length: ${String(body.length)}\r\n`;
   client.send(`${head}\r\nHost: h\r\n${length}Connection: close\r\n\r\n${body}`);
-  return client.readToEnd();
+  const answer = await client.readToEnd();
+  client.socket.destroy();
+  return answer;
 }
 
 /** Sends a request on a connection that stays open. */

@@ -31,6 +31,19 @@ export async function until(isMet: () => boolean, what: string): Promise<void> {
   }
 }
 
+/** Writes until the other side has been taking nothing for a while: more than any buffer in between holds. */
+export async function flood(socket: net.Socket): Promise<void> {
+  const megabyte = Buffer.alloc(1024 * 1024);
+  let sent = -1;
+  for (let still = 0; still < 10;) {
+    while (socket.writableLength < 2 * megabyte.length) socket.write(megabyte);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const now = socket.bytesWritten - socket.writableLength;
+    still = now === sent ? still + 1 : 0;
+    sent = now;
+  }
+}
+
 /** One connection, with everything that arrived on it. */
 export class Peer {
   readonly socket: net.Socket;

@@ -91,13 +91,13 @@ export interface TabsOptions {
 /** Lets all tabs reconnect until it is over; resolves with the number of connections when the last one has left. */
 export async function runTabs(options: TabsOptions): Promise<number> {
   let connections = 0;
-  const runTab = async (tab: number): Promise<void> => {
+  const runTab = async (): Promise<void> => {
     while (!options.isOver(connections)) {
       const number = connections++;
-      await visit(KINDS[(number + tab) % KINDS.length] ?? 'live', number, options);
+      await visit(KINDS[number % KINDS.length] ?? 'live', number, options);
     }
   };
-  await Promise.all(Array.from({ length: options.tabs }, (_, tab) => runTab(tab)));
+  await Promise.all(Array.from({ length: options.tabs }, runTab));
   return connections;
 }
 

@@ -11,7 +11,7 @@ import {
   staticConfiguration,
   table,
 } from '../support/data-plane.ts';
-import { startByteServer, until } from '../support/sockets.ts';
+import { flood, startByteServer, until } from '../support/sockets.ts';
 import type { ByteServer, Peer } from '../support/sockets.ts';
 import { frame, openTunnel, requestTunnel, UPGRADE } from '../support/web-socket.ts';
 
@@ -137,15 +137,7 @@ describe('a tunnel', () => {
     const { plane, client, upstream } = await start(t);
     upstream.socket.pause();
     // More than the kernel holds, so that the proxy has to keep some and stops reading.
-    const megabyte = Buffer.alloc(1024 * 1024);
-    while (client.socket.writableLength < 2 * megabyte.length)
-      await new Promise<void>((resolve) => {
-        if (client.socket.write(megabyte)) resolve();
-        else {
-          client.socket.once('drain', resolve);
-          setTimeout(resolve, 20);
-        }
-      });
+    await flood(client.socket);
     client.socket.resetAndDestroy();
     await isGone(plane);
   });
@@ -165,16 +157,12 @@ describe('a tunnel', () => {
     assert.ok(tunnel.lastDataAt <= tunnel.lastActivityAt);
   });
 
-  it('is closed after webSocketIdleTimeout without a byte', async (t) => {
+  it('is closed after too long a time without a byte', async (t) => {
     const server = await startByteServer(t);
-    const { serversTransport } = staticConfiguration([]);
     const { port } = await startDataPlane(
       t,
       staticConfiguration([entryPoint('web')], {
-        serversTransport: {
-          ...serversTransport,
-          forwardingTimeouts: { ...serversTransport.forwardingTimeouts, webSocketIdleTimeoutMs: 600 },
-        },
+        limits: { ...staticConfiguration([]).limits, maxWebSocketIdleSeconds: 1 },
       }),
       table([router('all', 'PathPrefix(`/`)', 'app')], [service('app', [server.url])]),
     );

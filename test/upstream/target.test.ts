@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { StaticConfiguration } from '../../src/config/static.ts';
+import type { LimitsConfiguration } from '../../src/config/limits.ts';
 import type { DataPlane } from '../../src/worker/data-plane.ts';
 import {
   entryPoint,
@@ -17,26 +17,25 @@ import {
   table,
 } from '../support/data-plane.ts';
 import { ask, begin } from '../support/requests.ts';
-import { closedPort, connect, startByteServer, until } from '../support/sockets.ts';
+import { closedPort, connect, flood, startByteServer, until } from '../support/sockets.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok';
 
-type Overrides = Partial<Omit<StaticConfiguration['serversTransport'], 'forwardingTimeouts'>> & {
-  readonly dialTimeoutMs?: number;
-};
+type Overrides = Partial<LimitsConfiguration> & { readonly dialTimeoutMs?: number };
 
 async function startWith(
   t: TestContext,
   url: string,
-  { dialTimeoutMs = 30_000, ...overrides }: Overrides,
+  { dialTimeoutMs = 30_000, ...limits }: Overrides,
 ): Promise<{ readonly plane: DataPlane; readonly port: number }> {
-  const { serversTransport } = staticConfiguration([]);
+  const usual = staticConfiguration([]);
+  const { serversTransport } = usual;
   const { plane, port } = await startDataPlane(
     t,
     staticConfiguration([entryPoint('web')], {
+      limits: { ...usual.limits, ...limits },
       serversTransport: {
         ...serversTransport,
-        ...overrides,
         forwardingTimeouts: { ...serversTransport.forwardingTimeouts, dialTimeoutMs },
       },
     }),
@@ -96,9 +95,9 @@ describe('a dead server', () => {
 });
 
 describe('limits of a server', () => {
-  it('lets requests wait when it has maxConnsPerHost connections, and refuses one more than maxQueuedPerHost', async (t) => {
+  it('lets requests wait when it has maxServerConnections connections, and refuses one more than maxServerQueue', async (t) => {
     const server = await startByteServer(t);
-    const { plane, port } = await startWith(t, server.url, { maxConnsPerHost: 2, maxQueuedPerHost: 1 });
+    const { plane, port } = await startWith(t, server.url, { maxServerConnections: 2, maxServerQueue: 1 });
     await begin(t, port, '/1');
     await begin(t, port, '/2');
     const [one, two] = [await server.accept(), await server.accept()];
@@ -118,7 +117,7 @@ describe('limits of a server', () => {
 
   it('sends a body that had to wait', async (t) => {
     const server = await startByteServer(t);
-    const { port } = await startWith(t, server.url, { maxConnsPerHost: 1, maxQueuedPerHost: 1 });
+    const { port } = await startWith(t, server.url, { maxServerConnections: 1, maxServerQueue: 1 });
     await begin(t, port, '/1');
     const upstream = await server.accept();
     await upstream.readHead();
@@ -134,7 +133,7 @@ describe('limits of a server', () => {
 
   it('makes room for those behind a client that stops waiting', async (t) => {
     const server = await startByteServer(t);
-    const { port } = await startWith(t, server.url, { maxConnsPerHost: 1, maxQueuedPerHost: 1 });
+    const { port } = await startWith(t, server.url, { maxServerConnections: 1, maxServerQueue: 1 });
     await begin(t, port, '/1');
     const upstream = await server.accept();
     await upstream.readHead();
@@ -150,11 +149,43 @@ describe('limits of a server', () => {
     assert.match(await staying.readHead(), /^HTTP\/1.1 200 /);
   });
 
+  for (const leave of ['end', 'resetAndDestroy'] as const)
+    it(`notices that a client leaves (${leave}) whose body is held back`, async (t) => {
+      const server = await startByteServer(t);
+      const { plane, port } = await startWith(t, server.url, { maxServerConnections: 1, maxServerQueue: 1 });
+      const first = await begin(t, port, '/1');
+      await server.accept();
+      const client = await connect(t, port);
+      client.send('POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\nabc');
+      client.send('def');
+      // Refused as long as the one before it waits.
+      assert.match(await ask(t, port), /^HTTP\/1.1 503 /);
+      client.socket[leave]();
+      await until(() => plane.counts().connections === 1, 'the client to be gone');
+      first.socket.destroy();
+    });
+
+  it('notices the reset of a client whose server does not read its body', async (t) => {
+    const server = await startByteServer(t);
+    const { plane, port } = await startProxyTo(t, server.url);
+    const client = await connect(t, port);
+    client.send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n');
+    const upstream = await server.accept();
+    await upstream.readHead();
+    upstream.socket.pause();
+    // More than the kernel holds, so that the proxy stops reading.
+    await flood(client.socket);
+    client.socket.resetAndDestroy();
+    await until(() => plane.counts().connections === 0, 'the client to be gone');
+    upstream.socket.resume();
+    await upstream.readToEnd();
+  });
+
   it('answers 503 to a request that has waited as long as a connection may take', async (t) => {
     const server = await startByteServer(t);
     const { port } = await startWith(t, server.url, {
-      maxConnsPerHost: 1,
-      maxQueuedPerHost: 1,
+      maxServerConnections: 1,
+      maxServerQueue: 1,
       dialTimeoutMs: 200,
     });
     await begin(t, port, '/1');
@@ -164,7 +195,7 @@ describe('limits of a server', () => {
 
   it('counts a tunnel as a connection until it is closed', async (t) => {
     const server = await startByteServer(t);
-    const { plane, port } = await startWith(t, server.url, { maxConnsPerHost: 1, maxQueuedPerHost: 0 });
+    const { plane, port } = await startWith(t, server.url, { maxServerConnections: 1, maxServerQueue: 0 });
     const client = await connect(t, port);
     client.send('GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
     const upstream = await server.accept();

@@ -22,12 +22,9 @@ function transport(overrides: Partial<ServersTransportSpec> = {}): ServersTransp
     rootCAs: [authority.cert],
     certificates: [],
     maxIdleConnsPerHost: 200,
-    maxConnsPerHost: 0,
-    maxQueuedPerHost: 0,
     dialTimeoutMs: 10_000,
     responseHeaderTimeoutMs: 0,
     idleConnTimeoutMs: 90_000,
-    webSocketIdleTimeoutMs: 0,
     ...overrides,
   };
 }
