@@ -495,7 +495,6 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
 
 /** `::ffff:10.0.0.1` is `10.0.0.1`; a zone (`fe80::1%eth0`) means nothing elsewhere. */
 function plainAddress(address: string): string {
-  const zone = address.indexOf('%');
-  const plain = zone < 0 ? address : address.slice(0, zone);
+  const plain = address.replace(/%.*$/, '');
   return plain.startsWith('::ffff:') && plain.includes('.') ? plain.slice('::ffff:'.length) : plain;
 }
