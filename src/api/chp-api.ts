@@ -25,6 +25,8 @@ const MAX_ROUTE_BYTES = 1024 * 1024;
 export interface RouteActivity {
   /** Milliseconds since the epoch. */
   readonly lastActivity: (routespec: string) => number;
+  /** Of what users do, as opposed to what their open tabs do by themselves; undefined when that is nothing so far. */
+  readonly lastUserActivity: (routespec: string) => number | undefined;
   /** The route was added or replaced just now. */
   readonly begin: (routespec: string) => void;
 }
@@ -148,8 +150,17 @@ async function remove(
   return reply.code(204).send();
 }
 
+/** The fields that tell when a route was used; configurable-http-proxy has the first. */
+export function activityFields(routespec: string, activity: RouteActivity): Record<string, Json> {
+  const user = activity.lastUserActivity(routespec);
+  return {
+    last_activity: new Date(activity.lastActivity(routespec)).toISOString(),
+    ...(user === undefined ? {} : { last_user_activity: new Date(user).toISOString() }),
+  };
+}
+
 function document({ routespec, target, data }: HubRoute, { activity }: ChpApiOptions): Record<string, Json> {
-  return { ...data, target, last_activity: new Date(activity.lastActivity(routespec)).toISOString() };
+  return { ...data, target, ...activityFields(routespec, activity) };
 }
 
 function allRoutes(request: FastifyRequest, options: ChpApiOptions): Record<string, unknown> {

@@ -9,6 +9,9 @@ import { errorText, ProxyError } from '../errors.ts';
 import type { HubRoute, Json, RouteChange, RouteData } from '../hub/route.ts';
 import { isTree } from '../hub/values.ts';
 import type { Logger } from '../log.ts';
+import { normalizeRoutespec } from '../hub/routespec.ts';
+import { activityFields } from './chp-api.ts';
+import type { RouteActivity } from './chp-api.ts';
 import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
 import { listing } from './listing.ts';
 import { openApiDocument } from './open-api.ts';
@@ -31,6 +34,8 @@ export interface RouteTable {
 /** What the API is made of. */
 export interface RoutesApiOptions {
   readonly table: RouteTable;
+  /** Absent: somebody else's engine carries the requests, and nobody knows. */
+  readonly activity?: RouteActivity;
   readonly token: string;
   /** Answered by `/api/health`. */
   readonly health: { readonly pid: number; readonly digest: string; readonly version: string };
@@ -82,8 +87,8 @@ export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
     });
     registerHealth(scope, options);
     scope.get('/api/openapi.json', (_request, reply) => reply.type(JSON_TYPE).send(openApiDocument()));
-    registerRoutespecs(scope, options.table);
-    registerChpRoutes(scope, options.table);
+    registerRoutespecs(scope, options);
+    registerChpRoutes(scope, options);
     done();
   });
   return app;
@@ -93,15 +98,17 @@ function registerHealth(app: FastifyInstance, { health }: RoutesApiOptions): voi
   app.get('/api/health', () => health);
 }
 
-function registerRoutespecs(app: FastifyInstance, table: RouteTable): void {
+function registerRoutespecs(app: FastifyInstance, { table, activity }: RoutesApiOptions): void {
   app.get('/api/routespecs', (request, reply) => {
-    const wanted = new URL(request.url, 'http://localhost').searchParams.get('routespec');
+    const { searchParams } = new URL(request.url, 'http://localhost');
+    const wanted = searchParams.get('routespec');
+    const shown = searchParams.has('activity') ? activity : undefined;
     reply.type(JSON_TYPE);
     if (wanted !== null) return reply.send(JSON.stringify(oneRoute(table, wanted)));
     return reply.send(
       listing(
         table.routes.values(),
-        (route) => `${JSON.stringify(route.routespec)}:${JSON.stringify(route)}`,
+        (route) => `${JSON.stringify(route.routespec)}:${JSON.stringify(withActivity(route, shown))}`,
       ),
     );
   });
@@ -111,8 +118,15 @@ function registerRoutespecs(app: FastifyInstance, table: RouteTable): void {
       add: add.map(({ routespec, target, data: payload }) => ({ routespec, target, data: payload ?? {} })),
       remove,
     });
+    for (const { routespec } of add) activity?.begin(normalizeRoutespec(routespec));
     return reply.send({ added: add.length, removed: remove.length });
   });
+}
+
+/** As JupyterHub looks for it: in the data of a route. */
+function withActivity(route: HubRoute, activity: RouteActivity | undefined): HubRoute {
+  if (activity === undefined) return route;
+  return { ...route, data: { ...route.data, ...activityFields(route.routespec, activity) } };
 }
 
 /** The table as if it had this route only. */
@@ -121,29 +135,29 @@ function oneRoute(table: RouteTable, routespec: string): Readonly<Record<string,
   return found === undefined ? {} : { [routespec]: found };
 }
 
-function registerChpRoutes(app: FastifyInstance, table: RouteTable): void {
+function registerChpRoutes(app: FastifyInstance, { table, activity }: RoutesApiOptions): void {
   for (const url of ['/api/routes', '/api/routes/*']) {
     app.get(url, (request, reply) => {
       if (restOf(request) === '')
-        return isAskedForIdle(request)
-          ? reply.send({})
-          : reply
-              .type(JSON_TYPE)
-              .send(
-                listing(
-                  table.routes.values(),
-                  (route) => `${JSON.stringify(pathOfRoutespec(route.routespec))}:${chpText(route)}`,
-                ),
-              );
+        return reply
+          .type(JSON_TYPE)
+          .send(
+            listing(
+              idleRoutes(request, table, activity),
+              (route) => `${JSON.stringify(pathOfRoutespec(route.routespec))}:${chpText(route, activity)}`,
+            ),
+          );
       const route = existing(request, table);
       return route === undefined
         ? fail(reply, 404, 'there is no such route')
-        : reply.send(chpDocument(route));
+        : reply.send(chpDocument(route, activity));
     });
     app.post(url, async (request, reply) => {
       const { target, ...payload } = parseBody(request, chpRoute);
       const routespec = existing(request, table)?.routespec ?? wanted(request);
+      delete payload['last_activity'];
       await table.change({ add: [{ routespec, target, data: payload }], remove: [] });
+      activity?.begin(normalizeRoutespec(routespec));
       return reply.code(201).send();
     });
     app.delete(url, async (request, reply) => {
@@ -155,28 +169,45 @@ function registerChpRoutes(app: FastifyInstance, table: RouteTable): void {
   }
 }
 
-function chpDocument({ target, data: payload }: HubRoute): Readonly<Record<string, Json>> {
-  return { ...payload, target };
+function chpDocument(
+  { routespec, target, data: payload }: HubRoute,
+  activity: RouteActivity | undefined,
+): Readonly<Record<string, Json>> {
+  return { ...payload, target, ...(activity === undefined ? {} : activityFields(routespec, activity)) };
 }
 
 /** The same as text, without a copy of the data. */
-function chpText(route: HubRoute): string {
-  const { target, data: payload } = route;
+function chpText(route: HubRoute, activity: RouteActivity | undefined): string {
+  const { routespec, target, data: payload } = route;
   const text = JSON.stringify(payload);
-  if (text === '{}' || Object.hasOwn(payload, 'target')) return JSON.stringify(chpDocument(route));
-  return `${text.slice(0, -1)},"target":${JSON.stringify(target)}}`;
+  if (text === '{}' || OURS.some((name) => Object.hasOwn(payload, name)))
+    return JSON.stringify(chpDocument(route, activity));
+  const clocks =
+    activity === undefined ? '' : `,${JSON.stringify(activityFields(routespec, activity)).slice(1, -1)}`;
+  return `${text.slice(0, -1)},"target":${JSON.stringify(target)}${clocks}}`;
 }
 
+/** Names in a document that data cannot have. */
+const OURS = ['target', 'last_activity', 'last_user_activity'];
+
 /** When nobody keeps track of activity, no route can be said to have been idle since some time. */
-function isAskedForIdle(request: FastifyRequest): boolean {
-  if (!request.url.includes('?')) return false;
+function idleRoutes(
+  request: FastifyRequest,
+  table: RouteTable,
+  activity: RouteActivity | undefined,
+): Iterable<HubRoute> {
+  const routes = table.routes.values();
+  if (!request.url.includes('?')) return routes;
   const { searchParams } = new URL(request.url, 'http://localhost');
   const since = searchParams.get('inactiveSince') ?? searchParams.get('inactive_since') ?? '';
-  if (since !== '' && Number.isNaN(Date.parse(since)))
+  if (since === '') return routes;
+  const limit = Date.parse(since);
+  if (Number.isNaN(limit))
     throw new ProxyError('JTP_ERR_API_REQUEST', {
       message: `inactiveSince: expected an ISO 8601 date, found "${since}"`,
     });
-  return since !== '';
+  if (activity === undefined) return [];
+  return [...routes].filter(({ routespec }) => activity.lastActivity(routespec) < limit);
 }
 
 /** The path without the query, dots resolved, escapes as they came. */

@@ -7,7 +7,7 @@ import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { RouterSpec, ServiceSpec, TableChange } from '../runtime/table-change.ts';
 import { LineReader, toLine } from './lines.ts';
-import type { ControllerMessage, WorkerMessage } from './messages.ts';
+import type { ActivityMessage, ControllerMessage, WorkerMessage } from './messages.ts';
 
 const RECONNECT_MS = 50;
 const TOOK = toLine({ type: 'took' } satisfies WorkerMessage);
@@ -60,6 +60,15 @@ export class ControlClient {
     socket.on('close', () => {
       if (!this.#isStopped) this.#timer = setTimeout(() => this.start(), RECONNECT_MS);
     });
+  }
+
+  /** Whether the controller could be told something now. */
+  get isConnected(): boolean {
+    return this.#socket?.readyState === 'open';
+  }
+
+  tellActivity(routes: readonly ActivityMessage[]): void {
+    this.#socket?.write(toLine({ type: 'activity', routes } satisfies WorkerMessage));
   }
 
   stop(): void {

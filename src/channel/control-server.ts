@@ -12,6 +12,7 @@ import type { Logger } from '../log.ts';
 import type { TableChange } from '../runtime/table-change.ts';
 import { LineReader } from './lines.ts';
 import { messagesOf, workerMessage } from './messages.ts';
+import type { ActivityMessage } from './messages.ts';
 import { Outbox } from './outbox.ts';
 
 /** A worker that has not answered a message after this time is given up. */
@@ -26,6 +27,8 @@ export interface ControlServerOptions {
   readonly snapshot: () => TableChange;
   /** The worker does not answer; whoever owns it should end it. */
   readonly onSilent: (workerId: number) => void;
+  /** Routes that were used, told once a second. */
+  readonly onActivity?: (routes: readonly ActivityMessage[]) => void;
   /** For tests; default SILENCE_MS. */
   readonly silenceMs?: number;
 }
@@ -138,6 +141,9 @@ export class ControlServer {
         link.applied = message.generation;
         link.outbox.onAnswer();
         this.#settle();
+        return;
+      case 'activity':
+        this.#options.onActivity?.(message.routes);
     }
   }
 

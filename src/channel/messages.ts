@@ -7,7 +7,13 @@ import type { TableChange } from '../runtime/table-change.ts';
 export type WorkerMessage =
   | { readonly type: 'hello'; readonly workerId: number }
   | { readonly type: 'took' }
-  | { readonly type: 'applied'; readonly generation: number };
+  | { readonly type: 'applied'; readonly generation: number }
+  /** Once a second, where anybody asks for it: routes that were used. This is no answer. */
+  | { readonly type: 'activity'; readonly routes: readonly ActivityMessage[] };
+
+/** Router, and how many milliseconds ago it was used; and by a user's doing, if it was. */
+export type ActivityMessage = z.infer<typeof activity>;
+const activity = z.object({ router: z.string(), agoMs: z.number(), userAgoMs: z.number().optional() });
 
 /**
  * Controller → worker. What is large comes in pieces, each applied by itself, so that nobody stands still for long; `change` completes it.
@@ -22,6 +28,7 @@ export const workerMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('hello'), workerId: z.int() }),
   z.object({ type: z.literal('took') }),
   z.object({ type: z.literal('applied'), generation: z.int() }),
+  z.object({ type: z.literal('activity'), routes: z.array(activity) }),
 ]);
 
 /** Elements in a piece: some milliseconds of a worker's time. */

@@ -9,6 +9,7 @@ import { chpUrl } from '../config/chp.ts';
 import type { ChpAddress, ChpControllerSettings, ChpTls } from '../config/chp.ts';
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
+import { ActivityClock } from '../hub/activity.ts';
 import { EmbeddedEngine } from '../hub/engine.ts';
 import { NODE_FILE_SYSTEM } from '../hub/file-system.ts';
 import { RouteStore } from '../hub/route-store.ts';
@@ -20,7 +21,6 @@ import type { ControllerStart, FromController } from '../supervisor/messages.ts'
 import { EngineController } from './engine-controller.ts';
 import type { RunningController } from './main.ts';
 import { MemoryTable } from './memory-table.ts';
-import { RouteClock } from './route-clock.ts';
 
 /** Where routes are kept, with its life cycle. */
 interface Storage {
@@ -42,6 +42,9 @@ export async function startChpController(
     onSilentWorker: (workerId) => {
       tell({ type: 'silent', workerId } satisfies FromController);
     },
+    onActivity: (routes) => {
+      activity.note(routes);
+    },
   });
   const storage = await openStorage(start, settings, { engine, log });
   await engine.start();
@@ -54,7 +57,14 @@ export async function startChpController(
       await storage.table.change(change);
     },
   };
-  const clock = new RouteClock(storage.table.routes);
+  const activity = new ActivityClock({
+    routes: storage.table.routes,
+    file:
+      settings.routesFile === undefined
+        ? join(start.sharedFolder, 'activity.json')
+        : `${settings.routesFile}.activity`,
+    log,
+  });
   const { defaultTarget: target } = settings;
   // A controller that takes another's place has the routes of that one, whatever became of the default route.
   if (target !== undefined && isFirst(start.runtimeFolder)) {
@@ -63,7 +73,7 @@ export async function startChpController(
   }
   const api = createChpApi({
     table,
-    activity: clock,
+    activity,
     token: settings.token,
     hostRouting: settings.hostRouting,
     counters: NO_COUNTERS,
@@ -90,6 +100,7 @@ export async function startChpController(
       await api.close();
       await storage.stop();
       await engine.stop();
+      activity.close();
     },
   };
 }

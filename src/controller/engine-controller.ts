@@ -7,6 +7,7 @@ import fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { registerReadApi } from '../api/read-api.ts';
 import { ControlServer } from '../channel/control-server.ts';
+import type { ActivityMessage } from '../channel/messages.ts';
 import type { DynamicConfiguration } from '../config/dynamic.ts';
 import type { StaticConfiguration } from '../config/static.ts';
 import type { Logger } from '../log.ts';
@@ -32,6 +33,8 @@ export interface EngineControllerOptions {
   readonly runtimeFolder: string;
   readonly log: Logger;
   readonly onSilentWorker: (workerId: number) => void;
+  /** Routes that were used, from each worker once a second. */
+  readonly onActivity?: (routes: readonly ActivityMessage[]) => void;
 }
 
 /** Runtime, channel and read API of one engine. */
@@ -51,6 +54,7 @@ export class EngineController {
       log: options.log,
       snapshot: () => runtime.snapshot(),
       onSilent: options.onSilentWorker,
+      ...(options.onActivity === undefined ? {} : { onActivity: options.onActivity }),
     });
     this.#apiPath = join(options.runtimeFolder, API_SOCKET);
     this.#api = fastify({

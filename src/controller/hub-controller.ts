@@ -6,6 +6,7 @@ import { createRoutesApi } from '../api/routes-api.ts';
 import type { RouteTable } from '../api/routes-api.ts';
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
+import { ActivityClock } from '../hub/activity.ts';
 import { EmbeddedEngine } from '../hub/engine.ts';
 import { EngineApi } from '../hub/engine-api.ts';
 import { ExternalEngine, takesPreservePath } from '../hub/external-engine.ts';
@@ -49,6 +50,9 @@ async function startEmbedded(
     onSilentWorker: (workerId) => {
       tell({ type: 'silent', workerId } satisfies FromController);
     },
+    onActivity: (routes) => {
+      activity.note(routes);
+    },
   });
   const persistence = openRoutes(settings, log, {
     preservePath: true,
@@ -57,6 +61,11 @@ async function startEmbedded(
   });
   const store = new RouteStore({ persistence, engine: new EmbeddedEngine(engine), log });
   await store.start();
+  const activity = new ActivityClock({
+    routes: store.routes,
+    file: `${findRoutesFile(settings.dynamicConfigFile)}.activity`,
+    log,
+  });
   await engine.start();
   // A controller that takes another's place does not know the workers before it is told: until then nothing would be waited for.
   const workersKnown = newGate();
@@ -67,7 +76,7 @@ async function startEmbedded(
       await store.change(change);
     },
   };
-  const api = await listen({ start, settings, table, log });
+  const api = await listen({ start, settings, table, activity, log });
   return {
     setAccepting: (workerIds) => {
       engine.setAccepting(workerIds);
@@ -82,6 +91,7 @@ async function startEmbedded(
       await api.close();
       await store.stop();
       await engine.stop();
+      activity.close();
     },
   };
 }
@@ -157,14 +167,16 @@ async function listen(options: {
   readonly start: ControllerStart;
   readonly settings: HubSettings;
   readonly table: RouteTable;
+  readonly activity?: ActivityClock;
   readonly log: Logger;
 }): Promise<FastifyInstance> {
-  const { start, settings, table, log } = options;
+  const { start, settings, table, activity, log } = options;
   const token = settings.apiToken;
   if (token === undefined)
     throw new ProxyError('JTP_ERR_SETTINGS_INVALID', { message: 'settings: apiToken: missing' });
   const api = createRoutesApi({
     table,
+    ...(activity === undefined ? {} : { activity }),
     token,
     health: { pid: start.supervisorPid, digest: settings.digest, version: VERSION },
     log,

@@ -19,6 +19,7 @@ import type { WeightedServer } from '../service/load-balancer.ts';
 import type { Tunnels } from '../tunnel/tunnels.ts';
 import type { ServerSideOfExchange, UpstreamConnection } from '../upstream/upstream-connection.ts';
 import type { Target, UpstreamCounters, Waiting } from '../upstream/target.ts';
+import type { ActivityRecorder } from './activity.ts';
 import type { ErrorPages } from './error-pages.ts';
 import { forwardedLines, forwardedTreatment } from './forwarded.ts';
 import type { ForwardedPolicy } from './forwarded.ts';
@@ -38,6 +39,8 @@ export interface ExchangeContext {
   readonly rewriting?: Rewriting | undefined;
   /** Absent: failures get the plain answers. */
   readonly errorPages?: ErrorPages | undefined;
+  /** Absent: nobody asks when a route was used. */
+  readonly activity?: ActivityRecorder | undefined;
 }
 
 /** Requests with these methods may be sent twice. Source: RFC 9110 §9.2.2. */
@@ -86,6 +89,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
   /** Why the request is not being sent yet: there is no connection for it, or it is not certain that the one there is is still alive. */
   #held: 'no' | 'queued' | 'looking' = 'no';
   #requestTrailers: Trailers | undefined;
+  #status = 0;
   #isDone = false;
 
   constructor(client: Downstream, request: Request, head: MessageHead, context: ExchangeContext) {
@@ -337,6 +341,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
       this.#upgrade(head);
       return;
     }
+    this.#status = head.status;
     const { rewriting } = this.#context;
     const address = this.#target?.address;
     let lines = responseLines(head, this.#request);
@@ -359,6 +364,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
 
   onResponseEnd(trailers: Trailers): void {
     if (this.#isDone) return;
+    this.#context.activity?.record(this.#route, this.#request, this.#status);
     this.#finish(() => {
       this.#client.finishResponse(trailers);
     });

@@ -3,6 +3,7 @@
 import type { BasicAuth } from '../middleware/basic-auth.ts';
 import type { LoadBalancer } from '../service/load-balancer.ts';
 import type { Target } from '../upstream/target.ts';
+import type { RouteClocks } from './activity.ts';
 
 /** Some servers, one of which answers. */
 export interface BalancedService {
@@ -26,6 +27,8 @@ export interface Route {
   service: Service | undefined;
   /** Segments of the prefix that the router's rule asks for; only where it is cut off (see rewriting.ts). */
   readonly prefixDepth?: number;
+  /** See activity.ts. */
+  clocks?: RouteClocks;
 }
 
 /** Answers which route takes a request. */

@@ -250,6 +250,7 @@ export class Generation {
           static: this.static,
           runtimeFolder: this.#folder,
           workerId: slot.id,
+          mode: this.#options.controller.kind,
         });
         this.#handSockets(slot);
         return;

@@ -16,6 +16,8 @@ export interface WorkerStart {
   readonly static: StaticConfiguration;
   readonly runtimeFolder: string;
   readonly workerId: number;
+  /** What the workers' answers and reports are for. */
+  readonly mode: ControllerKind['kind'];
 }
 
 export interface ControllerStart {

@@ -7,6 +7,8 @@ import type { ChpConfiguration, EntryPointConfiguration, StaticConfiguration } f
 import { EntryPoint } from '../entrypoint/entry-point.ts';
 import type { DrainOptions } from '../entrypoint/entry-point.ts';
 import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
+import { ActivityRecorder } from '../exchange/activity.ts';
+import type { ActivityEntry } from '../exchange/activity.ts';
 import { ChpErrorPages } from '../exchange/chp-error-pages.ts';
 import type { ChpErrorPagesOptions } from '../exchange/chp-error-pages.ts';
 import { HealthHandler, RedirectHandler } from '../exchange/chp-handlers.ts';
@@ -46,6 +48,8 @@ export interface DataPlaneOptions {
   readonly apiSocket: string;
   readonly log: Logger;
   readonly workerId: number;
+  /** Beside carrying requests: note when routes are used (`hub`, `chp`). Default `traefik`: nothing. */
+  readonly mode?: 'traefik' | 'hub' | 'chp';
   /** What its descriptors allow; without one nothing is refused. */
   readonly budget?: DescriptorBudget;
 }
@@ -61,6 +65,7 @@ export class DataPlane {
   readonly #table: WorkerTable;
   readonly #errorPages: ChpErrorPages | undefined;
   readonly #entryPoints: readonly EntryPoint[];
+  readonly #activity: ActivityRecorder | undefined;
   readonly #budget: DescriptorBudget;
   readonly #log: Logger;
   #refused = 0;
@@ -97,6 +102,8 @@ export class DataPlane {
       cutsPrefixes: configuration.chp?.includePrefix === false,
       log,
     });
+    const { mode = 'traefik' } = options;
+    this.#activity = mode === 'traefik' ? undefined : new ActivityRecorder(this.#deadlines, this.#tunnels);
     const { chp } = configuration;
     this.#errorPages =
       chp === undefined ? undefined : new ChpErrorPages(errorPageOptions(configuration, chp));
@@ -120,6 +127,7 @@ export class DataPlane {
               forwarded: forwardedPolicy(entryPoint, chp, rewriting),
               rewriting,
               errorPages: this.#errorPages,
+              activity: this.#activity,
             }),
           ),
         }),
@@ -173,6 +181,11 @@ export class DataPlane {
       upstream: this.#upstreamCounters,
       refused: this.#refused,
     };
+  }
+
+  /** Which routes have been used since the last call. */
+  collectActivity(): readonly ActivityEntry[] {
+    return this.#activity?.collect() ?? [];
   }
 
   /** The open tunnels, with what passes through them. */

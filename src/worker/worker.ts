@@ -12,6 +12,9 @@ import type { FromWorker, ToWorker, WorkerStart } from '../supervisor/messages.t
 import { DataPlane } from './data-plane.ts';
 import { descriptorBudget, descriptorLimit } from './descriptors.ts';
 
+/** How often the controller hears which routes are used. */
+const ACTIVITY_MS = 1000;
+
 class Worker {
   readonly #plane: DataPlane;
   readonly #control: ControlClient;
@@ -19,7 +22,7 @@ class Worker {
   #sockets = new Map<string, ListeningSocket>();
   #hasTable = false;
 
-  constructor({ static: configuration, runtimeFolder, workerId }: WorkerStart) {
+  constructor({ static: configuration, runtimeFolder, workerId, mode }: WorkerStart) {
     const log = createLogger(`worker ${String(workerId)}`, configuration.log);
     process.on('uncaughtException', (error) => {
       log.fatal({ err: error }, 'the worker met a mistake of the program');
@@ -31,6 +34,7 @@ class Worker {
       apiSocket: join(runtimeFolder, API_SOCKET),
       log,
       workerId,
+      mode,
       budget: descriptorBudget(descriptorLimit()),
     });
     this.#control = new ControlClient({
@@ -50,6 +54,16 @@ class Worker {
       },
     });
     this.#control.start();
+    setInterval(() => {
+      this.#tellActivity();
+    }, ACTIVITY_MS).unref();
+  }
+
+  /** While the controller is away, it is kept. */
+  #tellActivity(): void {
+    if (!this.#control.isConnected) return;
+    const entries = this.#plane.collectActivity();
+    if (entries.length > 0) this.#control.tellActivity(entries);
   }
 
   get connections(): number {
@@ -70,6 +84,7 @@ class Worker {
     for (const socket of this.#sockets.values()) socket.close();
     this.#sockets.clear();
     await this.#plane.drain({ graceMs, isReplaced });
+    this.#tellActivity();
     this.#control.stop();
     process.exit(0);
   }

@@ -6,7 +6,7 @@ import { request } from 'undici';
 import { createChpApi } from '../../src/api/chp-api.ts';
 import type { ChpApiOptions } from '../../src/api/chp-api.ts';
 import { MemoryTable } from '../../src/controller/memory-table.ts';
-import { RouteClock } from '../../src/controller/route-clock.ts';
+import { ActivityClock } from '../../src/hub/activity.ts';
 import { RememberingEngine, rememberingLogger, temporaryFolder } from '../support/hub-store.ts';
 
 const TARGET = 'http://127.0.0.1:1234';
@@ -27,9 +27,17 @@ async function startApi(t: TestContext, options: Partial<ChpApiOptions> = {}): P
   });
   await table.start();
   const counted: string[] = [];
+  const activity = new ActivityClock({
+    routes: table.routes,
+    file: join(temporaryFolder(t), 'activity.json'),
+    log,
+  });
+  t.after(() => {
+    activity.close();
+  });
   const app = createChpApi({
     table,
-    activity: new RouteClock(table.routes),
+    activity,
     token: 'secret',
     hostRouting: false,
     counters: {

@@ -9,7 +9,6 @@ import type { FastifyInstance } from 'fastify';
 import { createChpApi } from '../../src/api/chp-api.ts';
 import { openApiDocument } from '../../src/api/open-api.ts';
 import { createRoutesApi } from '../../src/api/routes-api.ts';
-import { RouteClock } from '../../src/controller/route-clock.ts';
 import { ProxyError } from '../../src/errors.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { makeStore, rememberingLogger, temporaryFolder } from '../support/hub-store.ts';
@@ -62,7 +61,7 @@ async function makeApis(
   const nothing = (): void => undefined;
   const chp = createChpApi({
     table: store,
-    activity: new RouteClock(store.routes),
+    activity: { lastActivity: () => 0, lastUserActivity: () => undefined, begin: nothing },
     token: '',
     hostRouting: false,
     counters: { routesRead: nothing, routeAdded: nothing, routeDeleted: nothing, answered: nothing },

@@ -1,0 +1,145 @@
+// When something last happened on each route of the hub, merged over all workers. It outlives the program in a file of its own beside the
+// routes, written now and then and at the end: what a crash takes is at most the last half minute.
+
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { z } from 'zod';
+import { errnoOf, errorText } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { HubRoute } from './route.ts';
+import { routeName } from './routespec.ts';
+
+const SAVE_MS = 30_000;
+
+/** What a worker tells about one router. */
+export interface ActivityReport {
+  /** Qualified: `router__2F@file`. */
+  readonly router: string;
+  readonly agoMs: number;
+  readonly userAgoMs?: number | undefined;
+}
+
+/** Milliseconds since the epoch; `user` is 0 when no user has done anything yet. */
+interface Clocks {
+  last: number;
+  user: number;
+}
+
+const saved = z.object({ routes: z.record(z.string(), z.tuple([z.number(), z.number()])) });
+
+/** What an activity clock is made of. */
+export interface ActivityClockOptions {
+  readonly routes: ReadonlyMap<string, HubRoute>;
+  /** Where it is kept. */
+  readonly file: string;
+  readonly log: Logger;
+}
+
+/** One clock for all routes. */
+export class ActivityClock {
+  readonly #options: ActivityClockOptions;
+  readonly #clocks = new Map<string, Clocks>();
+  /** For routes of which nothing is known. */
+  readonly #start = Date.now();
+  readonly #timer: NodeJS.Timeout;
+  #isChanged = false;
+  #hasFailed = false;
+
+  constructor(options: ActivityClockOptions) {
+    this.#options = options;
+    this.#load();
+    this.#timer = setInterval(() => {
+      this.save();
+    }, SAVE_MS);
+    this.#timer.unref();
+  }
+
+  /** Milliseconds since the epoch. */
+  lastActivity(routespec: string): number {
+    return this.#clocks.get(keyOf(routespec))?.last ?? this.#start;
+  }
+
+  /** The same of what a user did; undefined when that is nothing so far. */
+  lastUserActivity(routespec: string): number | undefined {
+    return this.#clocks.get(keyOf(routespec))?.user || undefined;
+  }
+
+  /** The route was added or replaced just now. */
+  begin(routespec: string): void {
+    this.#clocks.set(keyOf(routespec), { last: Date.now(), user: 0 });
+    this.#isChanged = true;
+    if (this.#clocks.size > 2 * this.#options.routes.size + 1000) this.#forget();
+  }
+
+  /** From a worker. */
+  note(reports: readonly ActivityReport[]): void {
+    const now = Date.now();
+    for (const { router, agoMs, userAgoMs } of reports) {
+      let clocks = this.#clocks.get(router);
+      if (clocks === undefined) {
+        clocks = { last: this.#start, user: 0 };
+        this.#clocks.set(router, clocks);
+      }
+      clocks.last = Math.max(clocks.last, now - agoMs);
+      if (userAgoMs !== undefined) clocks.user = Math.max(clocks.user, now - userAgoMs);
+    }
+    if (reports.length > 0) this.#isChanged = true;
+  }
+
+  /** Of routes that are gone. */
+  #forget(): void {
+    const present = new Set([...this.#options.routes.keys()].map(keyOf));
+    for (const key of this.#clocks.keys()) if (!present.has(key)) this.#clocks.delete(key);
+  }
+
+  /** Writes what has changed; a failure is logged once, because routes do not depend on it. */
+  save(): void {
+    if (!this.#isChanged) return;
+    const { file, log, routes } = this.#options;
+    const kept: Record<string, [number, number]> = {};
+    for (const routespec of routes.keys()) {
+      const clocks = this.#clocks.get(keyOf(routespec));
+      if (clocks !== undefined) kept[routespec] = [clocks.last, clocks.user];
+    }
+    try {
+      writeFileSync(`${file}.new`, `${JSON.stringify({ routes: kept })}\n`, { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+      this.#isChanged = false;
+      this.#hasFailed = false;
+    } catch (error) {
+      if (!this.#hasFailed)
+        log.warn(
+          { file, reason: errorText(error) },
+          'the activity of routes cannot be kept for the next start',
+        );
+      this.#hasFailed = true;
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.save();
+  }
+
+  #load(): void {
+    const { file, log } = this.#options;
+    try {
+      const { routes } = saved.parse(JSON.parse(readFileSync(file, 'utf8')));
+      for (const [routespec, [last, user]] of Object.entries(routes))
+        this.#clocks.set(keyOf(routespec), {
+          last: Math.min(last, this.#start),
+          user: Math.min(user, this.#start),
+        });
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT')
+        log.warn(
+          { file, reason: errorText(error) },
+          'the activity of routes begins anew: its file cannot be read',
+        );
+    }
+  }
+}
+
+/** The name by which workers know the route's router. */
+function keyOf(routespec: string): string {
+  return `${routeName('router', routespec)}@file`;
+}
