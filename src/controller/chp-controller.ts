@@ -10,6 +10,8 @@ import type { ChpAddress, ChpControllerSettings, ChpTls } from '../config/chp.ts
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
 import { ActivityClock } from '../hub/activity.ts';
+import { StoppedRoutes } from '../hub/stopped-routes.ts';
+import type { StoppedRoutesOptions } from '../hub/stopped-routes.ts';
 import { EmbeddedEngine } from '../hub/engine.ts';
 import { NODE_FILE_SYSTEM } from '../hub/file-system.ts';
 import { RouteStore } from '../hub/route-store.ts';
@@ -47,6 +49,7 @@ export async function startChpController(
     },
   });
   const storage = await openStorage(start, settings, { engine, log });
+  const stopped = await rememberStopped(start, settings, { engine, routes: storage.table.routes, log });
   await engine.start();
   const workersKnown = newGate();
   const table: RouteTable = {
@@ -55,6 +58,7 @@ export async function startChpController(
       // A controller that takes another's place would wait for nobody before it is told who accepts.
       await workersKnown.opened;
       await storage.table.change(change);
+      void stopped.onChange(change);
     },
   };
   const activity = new ActivityClock({
@@ -101,8 +105,23 @@ export async function startChpController(
       await storage.stop();
       await engine.stop();
       activity.close();
+      stopped.close();
     },
   };
+}
+
+async function rememberStopped(
+  start: ControllerStart,
+  settings: ChpControllerSettings,
+  parts: Pick<StoppedRoutesOptions, 'engine' | 'routes' | 'log'>,
+): Promise<StoppedRoutes> {
+  const stopped = new StoppedRoutes({
+    ...parts,
+    entryPoint: settings.entryPoint,
+    file: join(start.sharedFolder, 'stopped.json'),
+  });
+  await stopped.start();
+  return stopped;
 }
 
 const NO_COUNTERS = {

@@ -33,7 +33,7 @@ export interface EngineControllerOptions {
   readonly runtimeFolder: string;
   readonly log: Logger;
   readonly onSilentWorker: (workerId: number) => void;
-  /** Routes that were used, from each worker once a second. */
+  /** Routes that were used, from each worker once a second. Present where routes are a hub's. */
   readonly onActivity?: (routes: readonly ActivityMessage[]) => void;
 }
 
@@ -86,7 +86,7 @@ export class EngineController {
         },
         transport: assertUsableTransport,
       },
-      builtInServices: builtInServices(configuration),
+      builtInServices: builtInServices(configuration, { knowsStopped: options.onActivity !== undefined }),
       fallbackCertificate: await createSelfSignedCertificate(),
       checkCertificate: assertUsablePair,
     });

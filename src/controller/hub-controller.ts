@@ -1,12 +1,14 @@
 // The controller of the `hub` command: REST API → route store → routes file → engine. With our own engine the workers are told; with
 // somebody else's its API is asked until it shows what the file says.
 
+import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { createRoutesApi } from '../api/routes-api.ts';
 import type { RouteTable } from '../api/routes-api.ts';
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
 import { ActivityClock } from '../hub/activity.ts';
+import { StoppedRoutes } from '../hub/stopped-routes.ts';
 import { EmbeddedEngine } from '../hub/engine.ts';
 import { EngineApi } from '../hub/engine-api.ts';
 import { ExternalEngine, takesPreservePath } from '../hub/external-engine.ts';
@@ -66,6 +68,14 @@ async function startEmbedded(
     file: `${findRoutesFile(settings.dynamicConfigFile)}.activity`,
     log,
   });
+  const stopped = new StoppedRoutes({
+    engine,
+    routes: store.routes,
+    entryPoint: entryPointOf(settings),
+    file: join(start.sharedFolder, 'stopped.json'),
+    log,
+  });
+  await stopped.start();
   await engine.start();
   // A controller that takes another's place does not know the workers before it is told: until then nothing would be waited for.
   const workersKnown = newGate();
@@ -74,6 +84,7 @@ async function startEmbedded(
     change: async (change) => {
       await workersKnown.opened;
       await store.change(change);
+      void stopped.onChange(change);
     },
   };
   const api = await listen({ start, settings, table, activity, log });
@@ -92,6 +103,7 @@ async function startEmbedded(
       await store.stop();
       await engine.stop();
       activity.close();
+      stopped.close();
     },
   };
 }

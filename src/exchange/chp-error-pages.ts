@@ -7,10 +7,10 @@ import { STATUS_CODES } from 'node:http';
 import { join } from 'node:path';
 import type { Agent } from 'undici';
 import type { Answer } from '../http1/answer.ts';
-import type { MessageHead } from '../http1/head.ts';
 import { parseTargetUrl } from '../upstream/target-address.ts';
 import type { TargetAddress } from '../upstream/target-address.ts';
 import type { ErrorPages, Failure } from './error-pages.ts';
+import { wantsPage } from './wants-page.ts';
 
 /** Where pages come from. */
 export interface ChpErrorPagesOptions {
@@ -127,18 +127,6 @@ export class ChpErrorPages implements ErrorPages {
       },
     });
   }
-}
-
-/** A script shows no page: it polls, and would make the server that has the pages pay for each poll. */
-function wantsPage(method: string, target: string, head: MessageHead): boolean {
-  if (method !== 'GET' && method !== 'HEAD') return false;
-  const accept = head.values('accept').join(',').toLowerCase();
-  if (accept.includes('text/html')) return true;
-  if (accept !== '' && !accept.includes('*/*')) return false;
-  const mode = head.values('sec-fetch-mode')[0];
-  if (mode !== undefined && mode !== 'navigate') return false;
-  if (head.values('x-xsrftoken').length > 0 || head.values('x-requested-with').length > 0) return false;
-  return !/\/api(?:\/|\?|$)/.test(target);
 }
 
 function messageFor(code: number): Answer {

@@ -44,17 +44,7 @@ export interface ExchangeContext {
 }
 
 /** Requests with these methods may be sent twice. Source: RFC 9110 §9.2.2. */
-const IDEMPOTENT = new Set([
-  'GET',
-  'HEAD',
-  'OPTIONS',
-  'PUT',
-  'DELETE',
-  'TRACE',
-  'PROPFIND',
-  'REPORT',
-  'SEARCH',
-]);
+const IDEMPOTENT = new Set('GET HEAD OPTIONS PUT DELETE TRACE PROPFIND REPORT SEARCH'.split(' '));
 
 /** Connections a request may go through before its failure is the client's. */
 const ATTEMPTS = 3;
@@ -169,8 +159,8 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
       this.#answer(503);
       return;
     }
-    if (service.kind === 'noop') {
-      this.#answer(418);
+    if (service.kind === 'noop' || service.kind === 'stopped') {
+      this.#answer(service.kind === 'noop' ? 418 : 424);
       return;
     }
     this.#without = without;

@@ -17,7 +17,8 @@ export type Service =
   | BalancedService
   /** The controller, over its private socket. */
   | { readonly kind: 'controller'; readonly name: string; readonly target: Target }
-  | { readonly kind: 'noop'; readonly name: string };
+  | { readonly kind: 'noop'; readonly name: string }
+  | { readonly kind: 'stopped'; readonly name: string };
 
 /** One enabled router as a worker sees it. */
 export interface Route {

@@ -13,7 +13,10 @@ import type { ServiceSpec } from '../runtime/table-change.ts';
 const TOP_PRIORITY = 2 ** 63;
 
 /** Built-in services by their qualified names. */
-export function builtInServices(configuration: StaticConfiguration): ReadonlyMap<string, ServiceSpec> {
+export function builtInServices(
+  configuration: StaticConfiguration,
+  options: { readonly knowsStopped: boolean } = { knowsStopped: false },
+): ReadonlyMap<string, ServiceSpec> {
   const names = [
     ...(configuration.api === undefined ? [] : ['api@internal']),
     ...(configuration.api?.dashboard === true ? ['dashboard@internal'] : []),
@@ -21,6 +24,7 @@ export function builtInServices(configuration: StaticConfiguration): ReadonlyMap
   ];
   const services = new Map<string, ServiceSpec>([['noop@internal', { kind: 'noop', name: 'noop@internal' }]]);
   for (const name of names) services.set(name, { kind: 'controller', name });
+  if (options.knowsStopped) services.set('stopped@internal', { kind: 'stopped', name: 'stopped@internal' });
   return services;
 }
 

@@ -47,7 +47,9 @@ export type ServiceSpec =
   /** `api@internal`, `ping@internal`, `dashboard@internal`: answered by the controller over its private socket. */
   | { readonly kind: 'controller'; readonly name: string }
   /** `noop@internal`: 418. */
-  | { readonly kind: 'noop'; readonly name: string };
+  | { readonly kind: 'noop'; readonly name: string }
+  /** `stopped@internal`: 424, for polls of servers that have been stopped. */
+  | { readonly kind: 'stopped'; readonly name: string };
 
 /** How servers are connected to, with every file read. */
 export interface TransportOptions {

@@ -11,6 +11,7 @@ import { ActivityRecorder } from '../exchange/activity.ts';
 import type { ActivityEntry } from '../exchange/activity.ts';
 import { ChpErrorPages } from '../exchange/chp-error-pages.ts';
 import type { ChpErrorPagesOptions } from '../exchange/chp-error-pages.ts';
+import { HubErrorPages } from '../exchange/hub-error-pages.ts';
 import { HealthHandler, RedirectHandler } from '../exchange/chp-handlers.ts';
 import type { ForwardedPolicy } from '../exchange/forwarded.ts';
 import { RoutingHandler } from '../exchange/request-handler.ts';
@@ -48,7 +49,7 @@ export interface DataPlaneOptions {
   readonly apiSocket: string;
   readonly log: Logger;
   readonly workerId: number;
-  /** Beside carrying requests: note when routes are used (`hub`, `chp`). Default `traefik`: nothing. */
+  /** Beside carrying requests: note when routes are used (`hub`, `chp`), show pages to people (`hub`). Default `traefik`: nothing. */
   readonly mode?: 'traefik' | 'hub' | 'chp';
   /** What its descriptors allow; without one nothing is refused. */
   readonly budget?: DescriptorBudget;
@@ -63,7 +64,7 @@ export class DataPlane {
   readonly #targets: TargetRegistry;
   readonly #controller: Target;
   readonly #table: WorkerTable;
-  readonly #errorPages: ChpErrorPages | undefined;
+  readonly #errorPages: ChpErrorPages | HubErrorPages | undefined;
   readonly #entryPoints: readonly EntryPoint[];
   readonly #activity: ActivityRecorder | undefined;
   readonly #budget: DescriptorBudget;
@@ -106,7 +107,11 @@ export class DataPlane {
     this.#activity = mode === 'traefik' ? undefined : new ActivityRecorder(this.#deadlines, this.#tunnels);
     const { chp } = configuration;
     this.#errorPages =
-      chp === undefined ? undefined : new ChpErrorPages(errorPageOptions(configuration, chp));
+      chp === undefined
+        ? mode === 'hub'
+          ? new HubErrorPages()
+          : undefined
+        : new ChpErrorPages(errorPageOptions(configuration, chp));
     const rewriting = chp === undefined ? undefined : new Rewriting(chp);
     this.#entryPoints = [...configuration.entryPoints.values()].map(
       (entryPoint) =>
@@ -236,7 +241,7 @@ export class DataPlane {
     this.#tunnels.close();
     this.#targets.close();
     this.#controller.close();
-    this.#errorPages?.close();
+    if (this.#errorPages instanceof ChpErrorPages) this.#errorPages.close();
     this.#deadlines.close();
   }
 }

@@ -137,6 +137,8 @@ export class WorkerTable {
     switch (spec.kind) {
       case 'noop':
         return { kind: 'noop', name: spec.name };
+      case 'stopped':
+        return { kind: 'stopped', name: spec.name };
       case 'controller':
         return { kind: 'controller', name: spec.name, target: this.#controller };
       case 'loadBalancer': {

@@ -1,0 +1,108 @@
+// What users of a JupyterHub see when their server cannot answer: a page of its own for people, JSON for scripts, a bare status for
+// WebSockets. Made here and kept: the hub hears nothing of any failure. Statuses stay those of the plain answers.
+
+import { STATUS_CODES } from 'node:http';
+import type { Answer } from '../http1/answer.ts';
+import type { ErrorPages, Failure } from './error-pages.ts';
+import { wantsPage } from './wants-page.ts';
+
+/** Hubs that pages lead to: one, unless somebody asks for many paths. */
+const MAX_PAGES = 100;
+
+interface Words {
+  readonly title: string;
+  readonly text: string;
+  /** The page looks again by itself. */
+  readonly isPassing: boolean;
+}
+
+const UNREACHABLE: Words = {
+  title: 'Your server does not answer',
+  text: 'It may be starting, or it may have been stopped. This page looks again every ten seconds.',
+  isPassing: true,
+};
+
+const WORDS = new Map<number, Words>([
+  [
+    404,
+    {
+      title: 'There is nothing here',
+      text: 'If you expected your server at this address, it may have been stopped.',
+      isPassing: false,
+    },
+  ],
+  [
+    424,
+    {
+      title: 'Your server is not running',
+      text: 'It has been stopped. You can start it again from the home page.',
+      isPassing: false,
+    },
+  ],
+  [502, UNREACHABLE],
+  [503, UNREACHABLE],
+  [504, { ...UNREACHABLE, title: 'Your server takes too long to answer' }],
+]);
+
+const OTHER: Words = {
+  title: 'Something went wrong',
+  text: 'The proxy could not pass your request on.',
+  isPassing: false,
+};
+
+/** See the head of this file. */
+export class HubErrorPages implements ErrorPages {
+  readonly #pages = new Map<string, Answer>();
+
+  answer({ status, request, head }: Failure): Answer {
+    if (request.upgrade !== undefined) return { status, body: '', headers: '' };
+    const words = WORDS.get(status) ?? OTHER;
+    if (!wantsPage(request.method, request.target, head)) return messageFor(status, words);
+    const home = hubHome(request.target);
+    const key = `${String(status)} ${home}`;
+    const known = this.#pages.get(key);
+    if (known !== undefined) return known;
+    if (this.#pages.size >= MAX_PAGES) this.#pages.clear();
+    const page = pageFor(status, words, home);
+    this.#pages.set(key, page);
+    return page;
+  }
+}
+
+/** In the form that JupyterHub and Jupyter servers give to errors. */
+function messageFor(status: number, { title }: Words): Answer {
+  const message = `${STATUS_CODES[status] ?? ''}: ${title.toLowerCase()}`;
+  return {
+    status,
+    body: JSON.stringify({ message, reason: null, status }),
+    headers: 'Content-Type: application/json\r\nCache-Control: no-store\r\n',
+  };
+}
+
+/** The hub's pages lie beside `user/` and `services/`, whatever its base URL. */
+function hubHome(target: string): string {
+  const base = /^((?:\/[A-Za-z0-9._~-]+)*)\/(?:user|services|hub)\//.exec(target)?.[1] ?? '';
+  return `${base}/hub/home`;
+}
+
+const STYLE =
+  'body{margin:0;font:16px/1.5 "Helvetica Neue",Helvetica,Arial,sans-serif;color:#333;background:#fff}' +
+  'header{padding:12px 20px;border-bottom:1px solid #e7e7e7;background:#f8f8f8;font-size:18px}' +
+  'header b{color:#f37626}main{max-width:38rem;margin:12vh auto 0;padding:0 20px;text-align:center}' +
+  'h1{font-size:26px;font-weight:500}p{color:#555}' +
+  'a{display:inline-block;margin-top:12px;padding:10px 18px;border-radius:4px;background:#f37626;color:#fff;text-decoration:none}' +
+  '@media(prefers-color-scheme:dark){body{background:#1b1b1b;color:#ddd}header{background:#262626;border-color:#333}p{color:#aaa}}';
+
+function pageFor(status: number, { title, text, isPassing }: Words, home: string): Answer {
+  const reason = `${String(status)} ${STATUS_CODES[status] ?? ''}`;
+  return {
+    status,
+    body:
+      `<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>${reason}</title>` +
+      '<meta name="viewport" content="width=device-width,initial-scale=1">' +
+      (isPassing ? '<meta http-equiv="refresh" content="10">' : '') +
+      `<style>${STYLE}</style></head><body><header>Jupyter<b>Hub</b></header>` +
+      `<main><h1>${title}</h1><p>${text}</p><p>${reason}</p><a href="${home}">Home</a></main></body></html>\n`,
+    headers: 'Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n',
+  };
+}

@@ -1,0 +1,152 @@
+// What becomes of the tabs of a stopped server: its route is gone, so everything they poll would reach the hub. Removed prefixes are
+// remembered until a route covers them again; meanwhile the engine answers polls of an API and WebSockets there with 424, as JupyterHub does.
+// A person who opens such a page still gets to the hub.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { z } from 'zod';
+import type { DynamicConfiguration, RouterConfiguration } from '../config/dynamic.ts';
+import { errorText } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { LiveTable } from './engine.ts';
+import type { HubRoute, RouteChange } from './route.ts';
+import { normalizeRoutespec, routeName, routeRule } from './routespec.ts';
+
+/** The name of the routers' provider. */
+const PROVIDER = 'stopped';
+/** Answers 424. */
+const SERVICE = 'stopped@internal';
+
+/** More are forgotten, the oldest first. */
+const MAX_REMEMBERED = 10_000;
+
+/** Neither a person who looks at a page, nor a page that does not poll. */
+const POLLS =
+  '!HeaderRegexp(`Accept`, `text/html`) && ( HeaderRegexp(`Upgrade`, `.`) || PathRegexp(`/api(/|$)`) || HeaderRegexp(`Accept`, `application/json`) )';
+
+/** What stopped routes are remembered with. */
+export interface StoppedRoutesOptions {
+  readonly engine: LiveTable;
+  readonly routes: ReadonlyMap<string, HubRoute>;
+  readonly entryPoint: string;
+  /** Remembered here for a controller that takes this one's place. */
+  readonly file: string;
+  readonly log: Logger;
+}
+
+/** The removed prefixes of one hub. */
+export class StoppedRoutes {
+  readonly #options: StoppedRoutesOptions;
+  /** In the order in which they were removed. */
+  readonly #stopped = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: StoppedRoutesOptions) {
+    this.#options = options;
+  }
+
+  /** Before the workers come. */
+  async start(): Promise<void> {
+    this.#load();
+    const routers = new Map([...this.#stopped].map((spec) => [routerName(spec), this.#router(spec)]));
+    const configuration: DynamicConfiguration = {
+      routers,
+      services: new Map(),
+      middlewares: new Map(),
+      serversTransports: new Map(),
+      tls: { certificates: [] },
+    };
+    await this.#options.engine.replace(PROVIDER, configuration);
+  }
+
+  /** After a change has been made. */
+  async onChange({ add, remove }: RouteChange): Promise<void> {
+    const set = new Map<string, RouterConfiguration>();
+    const deleted: string[] = [];
+    const forget = (spec: string): void => {
+      this.#stopped.delete(spec);
+      set.delete(routerName(spec));
+      deleted.push(routerName(spec));
+    };
+    for (const given of remove) {
+      const spec = normalizeRoutespec(given);
+      if (isRoot(spec) || this.#options.routes.has(spec) || this.#isCovered(spec)) continue;
+      this.#stopped.delete(spec);
+      this.#stopped.add(spec);
+      set.set(routerName(spec), this.#router(spec));
+    }
+    for (const { routespec } of add) {
+      const spec = normalizeRoutespec(routespec);
+      // Whatever lies below belongs to this route now; the root's is the hub's business.
+      if (isRoot(spec)) continue;
+      for (const known of this.#stopped) if (known.startsWith(spec)) forget(known);
+    }
+    for (const oldest of this.#stopped) {
+      if (this.#stopped.size <= MAX_REMEMBERED) break;
+      forget(oldest);
+    }
+    if (set.size === 0 && deleted.length === 0) return;
+    this.#saveSoon();
+    await this.#options.engine.patch(PROVIDER, {
+      setRouters: set,
+      deleteRouters: deleted,
+      setServices: new Map(),
+      deleteServices: [],
+    });
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** Another route than the hub's answers there. */
+  #isCovered(spec: string): boolean {
+    const { routes } = this.#options;
+    for (let end = spec.lastIndexOf('/', spec.length - 2); end > 0; end = spec.lastIndexOf('/', end - 1)) {
+      const ancestor = spec.slice(0, end + 1);
+      if (!isRoot(ancestor) && routes.has(ancestor)) return true;
+    }
+    return false;
+  }
+
+  #router(spec: string): RouterConfiguration {
+    const { rule, priority } = routeRule(spec);
+    return {
+      rule: `${rule} && ${POLLS}`,
+      // That of the route which is gone: longer prefixes win, as they did before.
+      priority: priority ?? Buffer.byteLength(rule, 'utf8'),
+      entryPoints: [this.#options.entryPoint],
+      service: SERVICE,
+    };
+  }
+
+  #load(): void {
+    try {
+      const specs = z.array(z.string()).parse(JSON.parse(readFileSync(this.#options.file, 'utf8')));
+      for (const spec of specs)
+        if (!this.#options.routes.has(spec) && !this.#isCovered(spec)) this.#stopped.add(spec);
+    } catch {
+      // The first controller, or one whose predecessor died while writing: tabs reach the hub until their routes are removed again.
+    }
+  }
+
+  #saveSoon(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      try {
+        writeFileSync(this.#options.file, JSON.stringify([...this.#stopped]), { mode: 0o600 });
+      } catch (error) {
+        this.#options.log.warn({ reason: errorText(error) }, 'removed routes cannot be remembered');
+      }
+    }, 1000);
+    this.#timer.unref();
+  }
+}
+
+function routerName(spec: string): string {
+  return routeName('router', spec);
+}
+
+/** `/`, or a host's. */
+function isRoot(spec: string): boolean {
+  return spec.indexOf('/') === spec.length - 1;
+}
