@@ -15,6 +15,9 @@ import { connections } from './connections.ts';
 import { bodies } from './bodies.ts';
 import { processes } from './processes.ts';
 import { routes } from './routes.ts';
+import { routesApi } from './routes-api.ts';
+import { routesLive } from './routes-live.ts';
+import { routesScale } from './routes-scale.ts';
 import { smallGet } from './small-get.ts';
 import { tls } from './tls.ts';
 import { tunnels } from './tunnels.ts';
@@ -28,6 +31,9 @@ const QUESTIONS: readonly Question[] = [
   processes,
   tunnels,
   churnQuestion,
+  routesApi,
+  routesLive,
+  routesScale,
 ];
 
 interface Flags {

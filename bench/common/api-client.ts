@@ -125,8 +125,3 @@ export async function measure(
   await Promise.all(Array.from({ length: options.atOnce }, work));
   return times.sort();
 }
-
-/** A quantile of sorted times. */
-export function quantile(times: Float64Array, share: number): number {
-  return times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? NaN;
-}
