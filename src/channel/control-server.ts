@@ -14,11 +14,14 @@ import { LineReader } from './lines.ts';
 import { messagesOf, workerMessage } from './messages.ts';
 import type { ActivityMessage } from './messages.ts';
 import { Outbox } from './outbox.ts';
+import type { Line } from './outbox.ts';
 
 /** A worker that has not answered a message after this time is given up. */
 const SILENCE_MS = 2000;
 /** Looks in that time. */
 const LOOKS = 20;
+/** The table as text is kept for workers that start together. */
+const SNAPSHOT_MS = 1000;
 
 /** What a control server is made of. */
 export interface ControlServerOptions {
@@ -59,6 +62,8 @@ export class ControlServer {
   readonly #waiters = new Set<Waiter>();
   #timer: NodeJS.Timeout | undefined;
   #lookedAt = 0;
+  #snapshot: readonly Line[] | undefined;
+  #snapshotTimer: NodeJS.Timeout | undefined;
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
@@ -82,6 +87,7 @@ export class ControlServer {
 
   stop(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#snapshotTimer);
     this.#server.close();
     for (const { socket } of this.#links) socket.destroy();
     for (const waiter of this.#waiters) waiter.resolve();
@@ -96,6 +102,7 @@ export class ControlServer {
 
   /** Sends a change to every worker; resolves when every one that has a table has applied it, draining ones among them. */
   publish(change: TableChange): Promise<void> {
+    this.#snapshot = undefined;
     const messages = messagesOf(change);
     const lines = messages.map((message) => Outbox.once(message));
     for (const { workerId, outbox } of this.#links) if (workerId !== undefined) outbox.send(lines);
@@ -132,7 +139,7 @@ export class ControlServer {
     switch (message.type) {
       case 'hello':
         link.workerId = message.workerId;
-        link.outbox.send(messagesOf(this.#options.snapshot()).map((part) => Outbox.once(part)));
+        link.outbox.send(this.#snapshotLines());
         return;
       case 'took':
         link.outbox.onAnswer();
@@ -145,6 +152,16 @@ export class ControlServer {
       case 'activity':
         this.#options.onActivity?.(message.routes);
     }
+  }
+
+  /** At a start all workers ask for the same. */
+  #snapshotLines(): readonly Line[] {
+    this.#snapshot ??= messagesOf(this.#options.snapshot()).map((part) => Outbox.once(part));
+    clearTimeout(this.#snapshotTimer);
+    this.#snapshotTimer = setTimeout(() => {
+      this.#snapshot = undefined;
+    }, SNAPSHOT_MS).unref();
+    return this.#snapshot;
   }
 
   /** Every accepting worker, and every connected one that has a table already, has applied this generation. */

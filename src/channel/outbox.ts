@@ -9,7 +9,7 @@ import type { ControllerMessage } from './messages.ts';
 const WINDOW_BYTES = 128 * 1024;
 
 /** A line that is made when somebody needs it first. */
-type Line = () => string;
+export type Line = () => string;
 
 /** The messages to one worker, in order. */
 export class Outbox {

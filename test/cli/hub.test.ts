@@ -117,16 +117,27 @@ async function startBackend(t: TestContext): Promise<number> {
   return address !== null && typeof address === 'object' ? address.port : 0;
 }
 
-function controllerOf(pid: number): number {
-  const children = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, 'utf8')
+function childrenOf(pid: number, title: string): number[] {
+  return readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, 'utf8')
     .trim()
     .split(' ')
-    .map(Number);
-  return (
-    children.find((child) =>
-      readFileSync(`/proc/${String(child)}/cmdline`, 'utf8').startsWith('jtp controller'),
-    ) ?? 0
-  );
+    .map(Number)
+    .filter((child) => {
+      try {
+        return readFileSync(`/proc/${String(child)}/cmdline`, 'utf8').startsWith(title);
+      } catch {
+        // It has just ended.
+        return false;
+      }
+    });
+}
+
+function controllerOf(pid: number): number {
+  return childrenOf(pid, 'jtp controller')[0] ?? 0;
+}
+
+function workersOf(pid: number): number[] {
+  return childrenOf(pid, 'jtp worker');
 }
 
 async function eventually<T>(probe: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
@@ -231,6 +242,21 @@ describe('the hub command with an engine of ours', () => {
       '/user/amy/',
       '/user/zoe/',
     ]);
+  });
+
+  it('answers a change when a worker stands still, and replaces that worker', async (t) => {
+    const folder = temporaryFolder(t);
+    const backend = await startBackend(t);
+    const settings = await settingsFor(folder, { workers: 2 });
+    const hub = startHub(t, folder, settings);
+    const { apiUrl = '', pid = 0 } = await hub.answer;
+    const [stuck = 0] = workersOf(pid);
+    process.kill(stuck, 'SIGSTOP');
+    const { status } = await call(apiUrl, 'POST', '/api/routespecs', { add: [userRoute('zoe', backend)] });
+    assert.equal(status, 200);
+    await until(() => workersOf(pid).length === 2 && !workersOf(pid).includes(stuck), 'another worker');
+    assert.equal(await textOf(`${String(settings['publicUrl'])}/user/zoe/`), '200 backend');
+    await until(() => hub.output().includes('the worker does not answer and is replaced'), 'the log line');
   });
 
   for (const [name, settings, want] of [
