@@ -16,6 +16,7 @@ import { bodies } from './bodies.ts';
 import { processes } from './processes.ts';
 import { routes } from './routes.ts';
 import { routesApi } from './routes-api.ts';
+import { routesClass } from './routes-class.ts';
 import { routesLive } from './routes-live.ts';
 import { routesScale } from './routes-scale.ts';
 import { smallGet } from './small-get.ts';
@@ -32,6 +33,7 @@ const QUESTIONS: readonly Question[] = [
   tunnels,
   churnQuestion,
   routesApi,
+  routesClass,
   routesLive,
   routesScale,
 ];
