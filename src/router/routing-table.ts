@@ -24,12 +24,13 @@ interface Entry<T> {
   readonly condition: Predicate | undefined;
 }
 
+/** Maps that are `NONE` have to be replaced before something is put into them: most nodes are leaves, and three empty maps are 600 bytes. */
 interface Node<T> {
-  readonly children: Map<string, Node<T>>;
+  children: Map<string, Node<T>>;
   /** Entries for exactly this path, by what follows the last slash. */
-  readonly exact: Map<string, Entry<T>[]>;
+  exact: Map<string, Entry<T>[]>;
   /** Entries for every path that goes on with the key, which contains no slash. */
-  readonly prefixes: Map<string, Entry<T>[]>;
+  prefixes: Map<string, Entry<T>[]>;
   /** The lengths of those keys, each once. */
   lengths: readonly number[];
 }
@@ -97,8 +98,12 @@ export class RoutingTable<T> {
   }
 }
 
+/** Always empty. */
+const NONE = new Map<string, never>();
+const NO_LENGTHS: readonly number[] = [];
+
 function createNode<T>(): Node<T> {
-  return { children: new Map(), exact: new Map(), prefixes: new Map(), lengths: [] };
+  return { children: NONE, exact: NONE, prefixes: NONE, lengths: NO_LENGTHS };
 }
 
 /** Splits `/user/zoe/x` into the nodes `user`, `zoe` and the rest `x`. */
@@ -115,10 +120,13 @@ function addEntry<T>(root: Node<T>, path: string, isExact: boolean, entry: Entry
     let child = node.children.get(segment);
     if (child === undefined) {
       child = createNode();
+      if (node.children === NONE) node.children = new Map();
       node.children.set(segment, child);
     }
     node = child;
   }
+  if (isExact && node.exact === NONE) node.exact = new Map();
+  if (!isExact && node.prefixes === NONE) node.prefixes = new Map();
   const entries = isExact ? node.exact : node.prefixes;
   const list = [...(entries.get(rest) ?? []), entry].sort(compareEntries);
   entries.set(rest, list);
@@ -142,7 +150,7 @@ function removeEntry<T>(root: Node<T>, path: string, isExact: boolean, name: str
   else {
     entries.delete(rest);
     // Lengths that no key has any more only cost a failing look-up; they go with the last key.
-    if (node.prefixes.size === 0) node.lengths = [];
+    if (node.prefixes.size === 0) node.lengths = NO_LENGTHS;
   }
   for (let depth = nodes.length - 1; depth > 0; depth--) {
     const child = nodes[depth];
