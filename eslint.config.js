@@ -5,6 +5,7 @@ import tseslint from 'typescript-eslint';
 /** folder → folders of src/ whose modules it may import besides its own, `errors.ts` and `log.ts`. */
 const MAY_IMPORT = {
   http1: [],
+  http2: ['http1'],
   config: [],
   channel: ['runtime'],
   router: [],
@@ -13,7 +14,7 @@ const MAY_IMPORT = {
   upstream: ['http1', 'runtime'],
   tunnel: ['http1', 'upstream'],
   service: ['http1', 'upstream', 'runtime'],
-  entrypoint: ['http1', 'exchange', 'tls', 'config'],
+  entrypoint: ['http1', 'http2', 'exchange', 'tls', 'config'],
   tls: ['runtime', 'config'],
   observe: ['http1'],
   runtime: ['config', 'router'],

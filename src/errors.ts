@@ -72,6 +72,7 @@ const ERROR_KINDS = {
     retry: 'never',
     status: 502,
   },
+  JTP_ERR_TLS_REFUSED: { message: 'the TLS connection is refused', source: 'downstream', retry: 'never' },
   JTP_ERR_TLS_CERTIFICATE: { message: 'the certificate cannot be used', source: 'internal', retry: 'never' },
   JTP_ERR_SETTINGS_INVALID: { message: 'the settings are not valid', source: 'internal', retry: 'never' },
   JTP_ERR_PROCESS_FAILED: { message: 'a child process failed', source: 'internal', retry: 'never' },
@@ -117,6 +118,17 @@ const ERROR_KINDS = {
     source: 'downstream',
     retry: 'never',
     status: 400,
+  },
+  JTP_ERR_TLS_MISDIRECTED: {
+    message: 'the connection was made with other TLS options than the host of the request has',
+    source: 'downstream',
+    retry: 'never',
+    status: 421,
+  },
+  JTP_ERR_HTTP2_RESETS: {
+    message: 'the client cancels too many requests',
+    source: 'downstream',
+    retry: 'never',
   },
   JTP_ERR_HTTP_METHOD: {
     message: 'the method is not supported',

@@ -264,6 +264,7 @@ function buildEntryPoint(name: string, table: Table, problems: BuildProblem[]): 
       maxHeaderBytes: http.number('maxHeaderBytes', DEFAULT_MAX_HEADER_BYTES),
       sanitizePath: http.flag('sanitizePath', true),
     },
+    http2: buildHttp2(table.table('http2'), path, problems),
     ...(basicAuth === undefined ? {} : { basicAuth }),
     ...(certificates.length === 0 ? {} : { certificates }),
   };
@@ -285,6 +286,28 @@ function buildTransport(transport: Table): EntryPointConfiguration['transport'] 
     keepAliveMaxRequests: transport.number('keepAliveMaxRequests', 0),
     keepAliveMaxTimeMs: transport.number('keepAliveMaxTime', 0),
   };
+}
+
+/** Source of the defaults: Traefik documentation, entry points, HTTP/2. */
+function buildHttp2(
+  http2: Table,
+  path: readonly string[],
+  problems: BuildProblem[],
+): EntryPointConfiguration['http2'] {
+  const built = {
+    maxConcurrentStreams: http2.number('maxConcurrentStreams', 250),
+    maxDecoderHeaderTableSize: http2.number('maxDecoderHeaderTableSize', 4096),
+    maxEncoderHeaderTableSize: http2.number('maxEncoderHeaderTableSize', 4096),
+  };
+  for (const [name, value] of Object.entries(built)) {
+    const least = name === 'maxConcurrentStreams' ? 1 : 0;
+    if (value < least || value > 2 ** 31 - 1)
+      problems.push({
+        path: [...path, 'http2', name],
+        message: `expected a number from ${String(least)} to 2147483647, found ${String(value)}`,
+      });
+  }
+  return built;
 }
 
 function buildForwardedHeaders(

@@ -114,6 +114,20 @@ const HTTP = struct({
   models: unsupported,
 });
 
+/** Names of suites, curves and kinds of client authentication are checked by the runtime, where a wrong one disables these options only. */
+const TLS_OPTIONS = struct({
+  minVersion: TLS_VERSION,
+  maxVersion: TLS_VERSION,
+  cipherSuites: strings,
+  curvePreferences: strings,
+  clientAuth: struct({ caFiles: strings, clientAuthType: string }),
+  sniStrict: bool,
+  alpnProtocols: strings,
+  disableSessionTickets: bool,
+  // Without effect in Traefik as well: the server's order counts.
+  preferServerCipherSuites: ignored,
+});
+
 const CERTIFICATE = struct({ certFile: string, keyFile: string, stores: strings });
 
 export const DYNAMIC_FIELDS: Fields = {
@@ -126,7 +140,7 @@ export const DYNAMIC_FIELDS: Fields = {
         defaultGeneratedCert: unsupported,
       }),
     ),
-    options: unsupported,
+    options: map(TLS_OPTIONS),
   }),
   ...all(unsupported, 'tcp', 'udp'),
 };

@@ -77,6 +77,27 @@ export interface TlsConfiguration {
   readonly certificates: readonly CertificateConfiguration[];
   /** `tls.stores.default.defaultCertificate`. */
   readonly defaultCertificate?: CertificateConfiguration;
+  /** `tls.options`: name and content. */
+  readonly options?: readonly (readonly [name: string, options: TlsOptionsConfiguration])[];
+}
+
+/** `tls.options.<name>`. Names of suites and curves are those of Go and are checked by the runtime: a wrong one disables these options only. */
+export interface TlsOptionsConfiguration {
+  /** Default: TLS 1.2 and 1.3. */
+  readonly minVersion?: TlsVersionName;
+  readonly maxVersion?: TlsVersionName;
+  /** Empty: the default ones. */
+  readonly cipherSuites: readonly string[];
+  readonly curvePreferences: readonly string[];
+  readonly clientAuth?: {
+    /** Paths or PEM texts. */
+    readonly caFiles: readonly string[];
+    readonly clientAuthType?: string;
+  };
+  readonly sniStrict: boolean;
+  /** Empty: h2 and http/1.1. */
+  readonly alpnProtocols: readonly string[];
+  readonly disableSessionTickets: boolean;
 }
 
 /** What one provider delivers. */

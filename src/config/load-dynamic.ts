@@ -12,6 +12,8 @@ import type {
   RouterConfiguration,
   ServiceConfiguration,
   TlsConfiguration,
+  TlsOptionsConfiguration,
+  TlsVersionName,
 } from './dynamic.ts';
 import { Decoder, isTable } from './schema.ts';
 import type { Fields } from './schema.ts';
@@ -128,8 +130,34 @@ function buildTls(tree: unknown, decoder: Decoder): TlsConfiguration {
     if (name !== 'default')
       decoder.refuse(['tls', 'stores', name], 'there is only one certificate store: expected "default"');
   const defaultCertificate = certificate(stores.get('default')?.['defaultCertificate']);
+  const options = [...asMap(tls['options'])].map(([name, table]) => [name, buildTlsOptions(table)] as const);
   return {
     certificates: list.map(certificate).filter((pair) => pair !== undefined),
     ...(defaultCertificate === undefined ? {} : { defaultCertificate }),
+    ...(options.length === 0 ? {} : { options }),
+  };
+}
+
+function buildTlsOptions(options: Readonly<Record<string, unknown>>): TlsOptionsConfiguration {
+  const { minVersion, maxVersion } = options;
+  const clientAuth = isTable(options['clientAuth']) ? options['clientAuth'] : undefined;
+  const clientAuthType = clientAuth?.['clientAuthType'];
+  return {
+    // The decoder has checked the names.
+    ...(minVersion === undefined ? {} : { minVersion: minVersion as TlsVersionName }),
+    ...(maxVersion === undefined ? {} : { maxVersion: maxVersion as TlsVersionName }),
+    cipherSuites: texts(options['cipherSuites']) ?? [],
+    curvePreferences: texts(options['curvePreferences']) ?? [],
+    ...(clientAuth === undefined
+      ? {}
+      : {
+          clientAuth: {
+            caFiles: texts(clientAuth['caFiles']) ?? [],
+            ...(typeof clientAuthType === 'string' && clientAuthType !== '' ? { clientAuthType } : {}),
+          },
+        }),
+    sniStrict: options['sniStrict'] === true,
+    alpnProtocols: texts(options['alpnProtocols']) ?? [],
+    disableSessionTickets: options['disableSessionTickets'] === true,
   };
 }

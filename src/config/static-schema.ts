@@ -61,7 +61,8 @@ const ENTRY_POINT = struct({
       'underscoreHeadersStrategy',
     ),
   }),
-  ...all(unsupported, 'allowACMEByPass', 'proxyProtocol', 'http2', 'http3', 'udp', 'observability'),
+  http2: struct(all(int, 'maxConcurrentStreams', 'maxDecoderHeaderTableSize', 'maxEncoderHeaderTableSize')),
+  ...all(unsupported, 'allowACMEByPass', 'proxyProtocol', 'http3', 'udp', 'observability'),
 });
 
 const OTHER_PROVIDERS = [

@@ -55,6 +55,12 @@ export interface EntryPointConfiguration {
     readonly maxHeaderBytes: number;
     readonly sanitizePath: boolean;
   };
+  readonly http2: {
+    readonly maxConcurrentStreams: number;
+    /** Bytes of the tables of header compression, for what clients and what we send. */
+    readonly maxDecoderHeaderTableSize: number;
+    readonly maxEncoderHeaderTableSize: number;
+  };
   /** Only from version-1 files (`entryPoints.x.auth.basic`): stands before everything on this entry point except `/ping`. */
   readonly basicAuth?: BasicAuthConfiguration;
   /** Only from version-1 files (`entryPoints.x.tls.certificates`): paths or PEM text; the first one is the default. */

@@ -3,24 +3,23 @@
 import net from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
-import tls from 'node:tls';
 import type { LimitsConfiguration } from '../config/limits.ts';
 import type { EntryPointConfiguration } from '../config/static.ts';
 import { errorText } from '../errors.ts';
 import { ClientConnection } from '../http1/client-connection.ts';
 import type { ClientOptions } from '../http1/client-options.ts';
-import type { Deadlines, Timed } from '../http1/deadlines.ts';
+import type { Deadlines } from '../http1/deadlines.ts';
 import type { RequestHandler } from '../http1/downstream.ts';
 import { WRITE_BYTES } from '../http1/owned-socket.ts';
+import { ClientSession } from '../http2/client-session.ts';
+import type { SessionOptions } from '../http2/client-session.ts';
 import type { Logger } from '../log.ts';
-import type { CertificateStore } from '../tls/certificate-store.ts';
+import type { HostOptions, TlsTermination } from '../tls/termination.ts';
+import { Greeting } from './greeting.ts';
+import type { Greeted, GreetingOptions } from './greeting.ts';
 import { bindEntryPoint, listenError } from './listening-socket.ts';
 import type { ListeningSocket } from './listening-socket.ts';
 
-/** First byte of a TLS record that carries a handshake. Source: RFC 8446 §5.1. */
-const TLS_HANDSHAKE = 0x16;
-
-const TLS_HANDSHAKE_MS = 15_000;
 const TCP_KEEP_ALIVE_MS = 60_000;
 const BACKLOG = 4096;
 /** How often a refusal of connections is put in the log, at most. */
@@ -32,7 +31,9 @@ const LAST_REQUEST_MS = 1000;
 export interface EntryPointOptions {
   readonly configuration: EntryPointConfiguration;
   readonly limits: LimitsConfiguration;
-  readonly certificates: CertificateStore;
+  readonly tls: TlsTermination;
+  /** Which TLS options the hosts of this entry point's routers have. */
+  readonly hostOptions: HostOptions;
   readonly handler: RequestHandler;
   readonly deadlines: Deadlines;
   readonly log: Logger;
@@ -52,7 +53,9 @@ export class EntryPoint {
   readonly #options: EntryPointOptions;
   readonly #server: Server;
   readonly #clientOptions: ClientOptions;
-  readonly #connections = new Set<ClientConnection>();
+  readonly #sessionOptions: SessionOptions;
+  readonly #greetingOptions: GreetingOptions;
+  readonly #connections = new Set<ClientConnection | ClientSession>();
   /** Sockets that have not said what they speak, or are shaking hands. */
   readonly #greeting = new Set<Greeting>();
   #isDraining = false;
@@ -64,7 +67,7 @@ export class EntryPoint {
     const { transport } = configuration;
     this.name = configuration.name;
     this.#options = options;
-    this.#clientOptions = {
+    const shared = {
       limits: {
         maxHeadBytes: configuration.http.maxHeaderBytes,
         maxHeaders: options.limits.maxHeaders,
@@ -79,11 +82,28 @@ export class EntryPoint {
       keepAliveMaxTimeMs: transport.keepAliveMaxTimeMs,
       handler,
       isDraining: () => this.#isDraining,
-      onFault: (error) => {
+      onFault: (error: unknown) => {
         log.error({ err: error, entryPoint: this.name }, 'a request met a mistake of the proxy');
       },
-      onClosed: (connection) => {
+      onClosed: (connection: ClientConnection | ClientSession) => {
         this.#connections.delete(connection);
+        this.#reportEmpty();
+      },
+    };
+    this.#clientOptions = shared;
+    this.#sessionOptions = { ...shared, ...configuration.http2, log };
+    this.#greetingOptions = {
+      entryPoint: this.name,
+      tls: options.tls,
+      hostOptions: options.hostOptions,
+      deadlines,
+      log,
+      readTimeoutMs: transport.respondingTimeouts.readTimeoutMs,
+      onReady: (greeted) => {
+        this.#adopt(greeted);
+      },
+      onGone: (greeting) => {
+        this.#greeting.delete(greeting);
         this.#reportEmpty();
       },
     };
@@ -189,23 +209,15 @@ export class EntryPoint {
   }
 
   #greet(socket: Socket): void {
-    this.#greeting.add(
-      new Greeting(
-        socket,
-        this.#options,
-        (secured) => {
-          this.#adopt(secured);
-        },
-        (greeting) => {
-          this.#greeting.delete(greeting);
-          this.#reportEmpty();
-        },
-      ),
-    );
+    this.#greeting.add(new Greeting(socket, this.#greetingOptions));
   }
 
-  #adopt({ socket, isTls, first }: Greeted): void {
-    const connection = new ClientConnection(socket, isTls, this.#clientOptions);
+  #adopt({ socket, tlsOptions, isHttp2, first }: Greeted): void {
+    if (isHttp2) {
+      this.#connections.add(new ClientSession(socket, tlsOptions, this.#sessionOptions));
+      return;
+    }
+    const connection = new ClientConnection(socket, tlsOptions, this.#clientOptions);
     this.#connections.add(connection);
     const { silenceTimeoutMs } = this.#options.configuration.transport.respondingTimeouts;
     if (silenceTimeoutMs !== undefined) cutWhenSilent(connection, silenceTimeoutMs);
@@ -218,127 +230,4 @@ function cutWhenSilent(connection: ClientConnection, silenceTimeoutMs: number): 
   connection.socket.setTimeout(silenceTimeoutMs, () => {
     if (!connection.isIdle) connection.cut();
   });
-}
-
-/** A socket that is ready for HTTP. */
-interface Greeted {
-  readonly socket: Socket;
-  readonly isTls: boolean;
-  /** What was read to tell. */
-  readonly first: Buffer | undefined;
-}
-
-/** A connection before its first byte, and during the TLS handshake. */
-class Greeting implements Timed {
-  deadline: number;
-  readonly #options: EntryPointOptions;
-  readonly #onReady: (greeted: Greeted) => void;
-  readonly #onGone: (greeting: Greeting) => void;
-  #socket: Socket;
-  readonly #onData = (chunk: Buffer): void => {
-    this.#sniff(chunk);
-  };
-  readonly #onFailed = (): void => {
-    this.destroy();
-  };
-
-  constructor(
-    socket: Socket,
-    options: EntryPointOptions,
-    onReady: (greeted: Greeted) => void,
-    onGone: (greeting: Greeting) => void,
-  ) {
-    this.#socket = socket;
-    this.#options = options;
-    this.#onReady = onReady;
-    this.#onGone = onGone;
-    const { readTimeoutMs } = options.configuration.transport.respondingTimeouts;
-    this.deadline = readTimeoutMs === 0 ? 0 : options.deadlines.now + readTimeoutMs;
-    options.deadlines.add(this);
-    socket.on('data', this.#onData);
-    this.#watch(socket);
-  }
-
-  onDeadline(): void {
-    this.destroy();
-  }
-
-  destroy(): void {
-    this.#leave();
-    // Errors after this moment concern nobody, but an `error` event without a listener would end the process.
-    this.#socket.on('error', () => undefined);
-    this.#socket.destroy();
-  }
-
-  #watch(socket: Socket): void {
-    socket.on('end', this.#onFailed);
-    socket.on('error', this.#onFailed);
-    socket.on('close', this.#onFailed);
-  }
-
-  #unwatch(socket: Socket): void {
-    socket.off('data', this.#onData);
-    socket.off('end', this.#onFailed);
-    socket.off('error', this.#onFailed);
-    socket.off('close', this.#onFailed);
-  }
-
-  #leave(): void {
-    this.#unwatch(this.#socket);
-    this.#options.deadlines.delete(this);
-    this.#onGone(this);
-  }
-
-  #sniff(chunk: Buffer): void {
-    const socket = this.#socket;
-    if (chunk[0] !== TLS_HANDSHAKE) {
-      this.#unwatch(socket);
-      this.#options.deadlines.delete(this);
-      this.#onReady({ socket, isTls: false, first: chunk });
-      this.#onGone(this);
-      return;
-    }
-    this.#unwatch(socket);
-    socket.pause();
-    socket.unshift(chunk);
-    this.#secure(socket);
-  }
-
-  #secure(socket: Socket): void {
-    const { certificates, deadlines } = this.#options;
-    this.deadline = deadlines.now + TLS_HANDSHAKE_MS;
-    let secured: tls.TLSSocket;
-    try {
-      secured = new tls.TLSSocket(socket, {
-        isServer: true,
-        secureContext: certificates.contextFor(undefined),
-        ALPNProtocols: ['http/1.1'],
-        SNICallback: (name, callback) => {
-          try {
-            callback(null, certificates.contextFor(name));
-          } catch (error) {
-            callback(error instanceof Error ? error : new Error(errorText(error)));
-          }
-        },
-      });
-    } catch (error) {
-      this.#options.log.warn(
-        { entryPoint: this.#options.configuration.name, reason: errorText(error) },
-        'a TLS connection was refused',
-      );
-      this.destroy();
-      return;
-    }
-    this.#socket = secured;
-    socket.on('error', this.#onFailed);
-    this.#watch(secured);
-    secured.once('secure', () => {
-      this.#unwatch(secured);
-      socket.off('error', this.#onFailed);
-      socket.on('error', () => secured.destroy());
-      deadlines.delete(this);
-      this.#onReady({ socket: secured, isTls: true, first: undefined });
-      this.#onGone(this);
-    });
-  }
 }

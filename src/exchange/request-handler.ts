@@ -2,6 +2,7 @@
 
 import { ProxyError } from '../errors.ts';
 import { answerFor } from '../http1/answer.ts';
+import type { Answer } from '../http1/answer.ts';
 import type { Downstream, RequestHandler } from '../http1/downstream.ts';
 import type { MessageHead } from '../http1/head.ts';
 import type { Request } from '../http1/request.ts';
@@ -14,6 +15,9 @@ const OPTIONS_ANSWER = { status: 200, body: '', headers: '' };
 
 /** No router takes the request. */
 const NOT_FOUND_ANSWER = answerFor(new ProxyError('JTP_ERR_ROUTER_NOT_FOUND').status ?? 404);
+
+/** A router takes it, but not over this connection. */
+const MISDIRECTED_ANSWER = answerFor(new ProxyError('JTP_ERR_TLS_MISDIRECTED').status ?? 421);
 
 /** Routes the requests of one entry point. */
 export class RoutingHandler implements RequestHandler {
@@ -38,8 +42,14 @@ export class RoutingHandler implements RequestHandler {
       remoteAddress: client.remoteAddress,
       headerValues: (name) => head.values(name),
     });
-    if (route !== undefined) new Exchange(client, request, head, this.#context).start(route);
-    else if (this.#context.errorPages === undefined) client.answer(NOT_FOUND_ANSWER);
-    else new Exchange(client, request, head, this.#context).refuse(NOT_FOUND_ANSWER.status);
+    if (route === undefined) this.#refuse(client, request, head, NOT_FOUND_ANSWER);
+    // A client that shook hands for one name and asks for another could get around the other's client certificates.
+    else if (route.tlsOptions !== client.tlsOptions) this.#refuse(client, request, head, MISDIRECTED_ANSWER);
+    else new Exchange(client, request, head, this.#context).start(route);
+  }
+
+  #refuse(client: Downstream, request: Request, head: MessageHead, answer: Answer): void {
+    if (this.#context.errorPages === undefined) client.answer(answer);
+    else new Exchange(client, request, head, this.#context).refuse(answer.status);
   }
 }

@@ -23,6 +23,8 @@ export type Service =
 /** One enabled router as a worker sees it. */
 export interface Route {
   readonly name: string;
+  /** What the handshake of its clients must have been made with; undefined for plaintext. */
+  readonly tlsOptions: string | undefined;
   readonly chain: readonly BasicAuth[];
   /** Undefined while the service is not there (yet): 503. */
   service: Service | undefined;

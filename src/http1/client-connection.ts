@@ -43,7 +43,7 @@ type State = 'idle' | 'head' | 'body' | 'waiting' | 'lingering' | 'closed' | 'pa
 /** One downstream connection. */
 export class ClientConnection implements Downstream, SocketOwner, Timed {
   readonly socket: Socket;
-  readonly isTls: boolean;
+  readonly tlsOptions: string | undefined;
   readonly writesInPlace = true;
   /** The peer's address without zone or IPv4 mapping. */
   readonly remoteAddress: string;
@@ -73,9 +73,9 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   /** Bytes that arrived and could not be used yet. */
   #unread: Buffer | undefined;
 
-  constructor(socket: Socket, isTls: boolean, options: ClientOptions) {
+  constructor(socket: Socket, tlsOptions: string | undefined, options: ClientOptions) {
     this.socket = socket;
-    this.isTls = isTls;
+    this.tlsOptions = tlsOptions;
     this.remoteAddress = plainAddress(socket.remoteAddress ?? '');
     this.#options = options;
     this.#openedAt = options.deadlines.now;
@@ -105,6 +105,10 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     if (keepAliveMaxRequests > 0 && this.#requests >= keepAliveMaxRequests) return true;
     if (keepAliveMaxTimeMs > 0 && deadlines.now - this.#openedAt > keepAliveMaxTimeMs) return true;
     return isDraining();
+  }
+
+  get isTls(): boolean {
+    return this.tlsOptions !== undefined;
   }
 
   // Reading.
@@ -494,7 +498,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
 }
 
 /** `::ffff:10.0.0.1` is `10.0.0.1`; a zone (`fe80::1%eth0`) means nothing elsewhere. */
-function plainAddress(address: string): string {
+export function plainAddress(address: string): string {
   const plain = address.replace(/%.*$/, '');
   return plain.startsWith('::ffff:') && plain.includes('.') ? plain.slice('::ffff:'.length) : plain;
 }

@@ -50,6 +50,8 @@ export interface Passed {
 /** The client's side of one exchange. Header lines are complete, with their line ends, and never speak of framing or persistence. */
 export interface Downstream {
   readonly isTls: boolean;
+  /** The name of the TLS options that the handshake was made with; undefined for plaintext. */
+  readonly tlsOptions: string | undefined;
   /** The peer's address without zone or IPv4 mapping. */
   readonly remoteAddress: string;
   readonly forwarded: ForwardedMemo;

@@ -15,11 +15,16 @@ const JOIN_BYTES = 16384;
 const FORBIDDEN_TRAILERS =
   /^(?:transfer-encoding|content-length|content-encoding|content-type|content-range|trailer|host|connection|upgrade|keep-alive|proxy-.*|te|authorization|cookie|set-cookie|cache-control|expect|range|x-forwarded-.*|x-real-ip)$/i;
 
+/** Whether a field may stand behind a body, in either direction. */
+export function isAllowedTrailer(name: string): boolean {
+  return !FORBIDDEN_TRAILERS.test(name);
+}
+
 /** The chunk that ends a body, with its trailers. Source: RFC 9112 §7.1.2. */
 export function lastChunk(trailers: Trailers): string {
   if (trailers.length === 0) return '0\r\n\r\n';
   const lines = trailers
-    .filter(([name]) => !FORBIDDEN_TRAILERS.test(name))
+    .filter(([name]) => isAllowedTrailer(name))
     .map(([name, value]) => `${name}: ${value.trim()}\r\n`);
   return `0\r\n${lines.join('')}\r\n`;
 }

@@ -7,14 +7,16 @@ import type {
   RouterConfiguration,
   ServiceConfiguration,
 } from '../config/dynamic.ts';
-import type { StaticConfiguration } from '../config/static.ts';
+import type { RouterTlsConfiguration, StaticConfiguration } from '../config/static.ts';
 import { errorText } from '../errors.ts';
 import { rulePredicate } from '../router/matchers.ts';
 import { parseRule } from '../router/rule.ts';
 import { qualify } from './elements.ts';
 import type { MiddlewareState, RouterState, ServiceState } from './elements.ts';
 import type { ServersTransports } from './servers-transports.ts';
+import { DEFAULT_TLS_OPTIONS } from './table-change.ts';
 import type { MiddlewareSpec, RouterSpec, ServiceSpec, TransportOptions } from './table-change.ts';
+import type { TlsOptionsState } from './tls-options.ts';
 
 /** Traefik keeps the topmost thousand priorities for itself. */
 const MAX_USER_PRIORITY = 9_223_372_036_854_774_807n;
@@ -118,6 +120,7 @@ export interface Surroundings {
   readonly static: StaticConfiguration;
   readonly services: ReadonlyMap<string, ServiceState>;
   readonly middlewares: ReadonlyMap<string, MiddlewareState>;
+  readonly tlsOptions: ReadonlyMap<string, TlsOptionsState>;
 }
 
 /** Entry points of a router that names none. Source: Traefik documentation, entry points, asDefault. */
@@ -141,7 +144,10 @@ type Built = Pick<
   | 'priority'
   | 'priorityText'
   | 'tlsOptions'
->;
+> & {
+  /** Specs whose hosts must not be reached under other TLS options than the ones they ask for, which cannot be used. */
+  readonly refused: readonly RouterSpec[];
+};
 
 /** Builds a router against everything it refers to. */
 export function buildRouter(router: Written, surroundings: Surroundings): Built {
@@ -149,12 +155,13 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
   const errors: string[] = [];
   const warnings: string[] = [];
   const using = usableEntryPoints(configuration, surroundings.static, { errors, warnings });
-  checkRule(configuration.rule, errors);
+  const hasRule = checkRule(configuration.rule, errors);
   const { priority, priorityText } = effectivePriority(configuration, provider, errors);
   const hasPlace = using.length > 0;
   checkService(router, surroundings, errors);
   const own = (configuration.middlewares ?? []).map((middleware) => qualify(middleware, provider));
   const specs: RouterSpec[] = [];
+  const refused: RouterSpec[] = [];
   let shown: readonly string[] = own;
   const references = new Set(own);
   for (const entryPoint of using) {
@@ -166,19 +173,23 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
     if (shown === own) shown = names;
     const middlewares = resolveMiddlewares(names, surroundings, errors);
     const tls = configuration.tls ?? (provider === 'internal' ? undefined : settings?.http.tls);
-    specs.push({
+    const options = tls === undefined ? undefined : tlsOptionsName(tls, provider);
+    const spec: RouterSpec = {
       name: using.length > 1 ? `${name} on ${entryPoint}` : name,
       entryPoints: [entryPoint],
       rule: configuration.rule,
       priority,
       tls: tls !== undefined,
+      ...(options === undefined ? {} : { tlsOptions: options }),
       middlewares,
       service: router.service,
-    });
+    };
+    specs.push(spec);
+    if (options !== undefined && !checkTlsOptions(options, surroundings, errors) && hasRule)
+      refused.push(spec);
   }
   const isTls = configuration.tls ?? surroundings.static.entryPoints.get(using[0] ?? '')?.http.tls;
-  const tlsOptions = isTls === undefined ? undefined : (isTls.options ?? 'default');
-  if (tlsOptions !== undefined && tlsOptions !== 'default') errors.push(`unknown TLS options: ${tlsOptions}`);
+  const tlsOptions = isTls === undefined ? undefined : (isTls.options ?? DEFAULT_TLS_OPTIONS);
   return {
     status: errors.length > 0 ? 'disabled' : warnings.length > 0 ? 'warning' : 'enabled',
     errors: [...new Set([...warnings, ...errors])],
@@ -189,7 +200,22 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
     priority: hasPlace ? priority : 0,
     priorityText: hasPlace ? priorityText : '0',
     tlsOptions,
+    refused,
   };
+}
+
+/** `default` is everybody's; other names are those of the router's provider. */
+function tlsOptionsName({ options = '' }: RouterTlsConfiguration, provider: string): string {
+  return options === '' || options === DEFAULT_TLS_OPTIONS ? DEFAULT_TLS_OPTIONS : qualify(options, provider);
+}
+
+function checkTlsOptions(name: string, { tlsOptions }: Surroundings, errors: string[]): boolean {
+  const state = tlsOptions.get(name);
+  if (state === undefined) errors.push(`building router handler: unknown TLS options: ${name}`);
+  else if (state.spec === undefined)
+    errors.push(`building router handler: TLS options ${name}: ${state.error}`);
+  else return true;
+  return false;
 }
 
 function usableEntryPoints(
@@ -205,17 +231,19 @@ function usableEntryPoints(
   return found;
 }
 
-function checkRule(rule: string, errors: string[]): void {
+function checkRule(rule: string, errors: string[]): boolean {
   try {
     const parsed = parseRule(rule);
     try {
       rulePredicate(parsed);
+      return true;
     } catch (error) {
       errors.push(`error while parsing rule ${rule}: adding rule ${rule}: ${errorText(error)}`);
     }
   } catch (error) {
     errors.push(errorText(error));
   }
+  return false;
 }
 
 function effectivePriority(

@@ -6,7 +6,6 @@ import type {
   MiddlewareConfiguration,
   RouterConfiguration,
   ServiceConfiguration,
-  TlsConfiguration,
 } from '../config/dynamic.ts';
 import { EMPTY_DYNAMIC_CONFIGURATION } from '../config/dynamic.ts';
 import type { StaticConfiguration } from '../config/static.ts';
@@ -17,12 +16,13 @@ import { differences } from './dynamic-patch.ts';
 import type { DynamicPatch } from './dynamic-patch.ts';
 import { qualify } from './elements.ts';
 import type { MiddlewareState, RouterState, ServiceState } from './elements.ts';
-import type { RouterSpec, ServiceSpec, TableChange, TlsSpec } from './table-change.ts';
+import type { RouterSpec, ServiceSpec, TableChange } from './table-change.ts';
 import { ServersTransports } from './servers-transports.ts';
 import type { TransportChanges } from './servers-transports.ts';
-import { readTls } from './tls-files.ts';
-import { noteUse, Wanted } from './wanted.ts';
+import { RuntimeTls } from './runtime-tls.ts';
 import type { PemPair } from './tls-files.ts';
+import { TlsHosts } from './tls-hosts.ts';
+import { noteUse, Wanted } from './wanted.ts';
 
 /** Services that exist without being configured, by qualified name. */
 export type BuiltInServices = ReadonlyMap<string, ServiceSpec>;
@@ -39,11 +39,15 @@ export interface RuntimeOptions {
   readonly checkCertificate: (pair: PemPair) => void;
 }
 
+/** What became different about TLS. */
+type TlsNews = ReturnType<RuntimeTls['read']>;
+
 /** What changed while one patch is being worked in. */
 class Dirt {
   readonly routers = new Set<string>();
   readonly goneRouters = new Map<string, RouterState>();
   readonly services = new Map<string, ServiceSpec | undefined>();
+  hasNewTls = false;
   readonly transports: TransportChanges = { set: new Map(), removed: new Set(), services: new Set() };
 }
 
@@ -58,7 +62,8 @@ export class Runtime {
   readonly #wantedServices = new Wanted();
   readonly #wantedMiddlewares = new Wanted();
   readonly #transports: ServersTransports;
-  #tls: TlsSpec;
+  readonly #tls: RuntimeTls;
+  readonly #tlsHosts: TlsHosts;
   #generation = 0;
 
   constructor(options: RuntimeOptions) {
@@ -75,7 +80,8 @@ export class Runtime {
         usedBy: new Set(),
         spec,
       });
-    this.#tls = this.#readTls();
+    this.#tlsHosts = new TlsHosts(options.log);
+    this.#tls = new RuntimeTls({ ...options, fallbackCertificate: options.fallbackCertificate });
   }
 
   /** Counts up by one with each change. */
@@ -113,7 +119,7 @@ export class Runtime {
     const middlewares = differences(before.middlewares, configuration.middlewares);
     this.#providers.set(provider, configuration);
     // Files named by certificates may have changed although their names have not.
-    const tls = this.#updateTls();
+    const newTls = this.#readTls();
     return this.#apply(
       provider,
       {
@@ -129,7 +135,7 @@ export class Runtime {
           (name) => configuration.serversTransports?.has(name) !== true,
         ),
       },
-      tls,
+      newTls,
     );
   }
 
@@ -157,7 +163,7 @@ export class Runtime {
         patch.setServersTransports ?? new Map(),
         patch.deleteServersTransports ?? [],
       );
-    return this.#apply(provider, patch, undefined);
+    return this.#apply(provider, patch, 'nothing');
   }
 
   readonly #patched = new Set<string>();
@@ -176,12 +182,17 @@ export class Runtime {
       services,
       removedServices: [],
       serversTransports: this.#transports.specs(),
-      tls: this.#tls,
+      tls: this.#tls.spec,
     };
   }
 
-  #apply(provider: string, patch: DynamicPatch, tls: TlsSpec | undefined): TableChange | undefined {
+  #apply(provider: string, patch: DynamicPatch, newTls: TlsNews): TableChange | undefined {
     const dirt = new Dirt();
+    dirt.hasNewTls = newTls !== 'nothing';
+    // Options come, go and break rarely, so nobody keeps a list of who names them.
+    if (newTls === 'options')
+      for (const router of this.#routers.values())
+        if (router.tlsOptions !== undefined) dirt.routers.add(router.name);
     for (const [name, configuration] of patch.setMiddlewares ?? [])
       this.#setMiddleware(provider, name, configuration, dirt);
     for (const name of patch.deleteMiddlewares ?? []) this.#deleteMiddleware(qualify(name, provider), dirt);
@@ -196,28 +207,26 @@ export class Runtime {
     for (const name of patch.deleteRouters) this.#deleteRouter(`${name}@${provider}`, dirt);
     for (const [name, configuration] of patch.setRouters)
       this.#setRouter(provider, name, configuration, dirt);
-    return this.#settle(dirt, tls);
+    return this.#settle(dirt);
   }
 
   /** Builds every router that may have changed and collects what workers have to hear. */
-  #settle(dirt: Dirt, tls: TlsSpec | undefined): TableChange | undefined {
+  #settle(dirt: Dirt): TableChange | undefined {
     const routers: RouterSpec[] = [];
     const removed = new Set<string>();
     for (const { specs } of dirt.goneRouters.values()) for (const { name } of specs) removed.add(name);
-    for (const name of dirt.routers) {
+    const before = this.#buildAll(dirt);
+    for (const [name, specs] of before) {
       const router = this.#routers.get(name);
       if (router === undefined) continue;
-      const before = router.specs;
-      const gone = dirt.goneRouters.get(name)?.specs ?? [];
-      this.#build(router);
-      if (before.length === 0 && gone.length === 0) {
+      if (specs.length === 0) {
         for (const spec of router.specs) {
           removed.delete(spec.name);
           routers.push(spec);
         }
         continue;
       }
-      const old = new Map([...gone, ...before].map((spec) => [spec.name, JSON.stringify(spec)]));
+      const old = new Map(specs.map((spec) => [spec.name, JSON.stringify(spec)]));
       for (const spec of router.specs) {
         removed.delete(spec.name);
         if (old.get(spec.name) !== JSON.stringify(spec)) routers.push(spec);
@@ -239,7 +248,7 @@ export class Runtime {
       removed.size === 0 &&
       services.length === 0 &&
       removedServices.length === 0 &&
-      tls === undefined;
+      !dirt.hasNewTls;
     if (isNothing) return undefined;
     this.#generation++;
     return {
@@ -251,28 +260,62 @@ export class Runtime {
       removedServices,
       ...(set.size === 0 ? {} : { serversTransports: [...set.values()] }),
       ...(removedTransports.size === 0 ? {} : { removedServersTransports: [...removedTransports] }),
-      ...(tls === undefined ? {} : { tls }),
+      ...(dirt.hasNewTls ? { tls: this.#tls.spec } : {}),
     };
   }
 
-  #build(router: RouterState): void {
+  /** Returns the routers that were looked at, with the specs that workers have of them. */
+  #buildAll(dirt: Dirt): ReadonlyMap<string, readonly RouterSpec[]> {
+    const before = new Map<string, readonly RouterSpec[]>();
+    const touched = new Set<string>();
+    for (const name of dirt.goneRouters.keys()) {
+      if (this.#routers.has(name)) continue;
+      for (const other of this.#tlsHosts.set(name, [])) touched.add(other);
+      if (this.#tls.refuse(name, [])) dirt.hasNewTls = true;
+    }
+    for (const name of dirt.routers) {
+      const router = this.#routers.get(name);
+      if (router === undefined) continue;
+      before.set(name, [...(dirt.goneRouters.get(name)?.specs ?? []), ...router.specs]);
+      if (this.#build(router)) dirt.hasNewTls = true;
+      for (const other of this.#tlsHosts.set(name, router.specs)) touched.add(other);
+    }
+    for (const name of touched) {
+      const router = this.#routers.get(name);
+      if (router === undefined || before.has(name)) continue;
+      before.set(name, router.specs);
+      this.#build(router);
+    }
+    for (const name of before.keys()) {
+      const router = this.#routers.get(name);
+      if (router === undefined) continue;
+      router.specs = router.specs.map((spec) =>
+        spec.tlsOptions === undefined ? spec : this.#tlsHosts.resolve(spec, spec.tlsOptions),
+      );
+    }
+    return before;
+  }
+
+  /** True when the hosts that nobody may reach are others now. */
+  #build(router: RouterState): boolean {
     const before = router.errors.join('\n');
-    Object.assign(
-      router,
-      buildRouter(router, {
-        static: this.static,
-        services: this.#services,
-        middlewares: this.#middlewares,
-      }),
-    );
+    const { refused, ...built } = buildRouter(router, {
+      static: this.static,
+      services: this.#services,
+      middlewares: this.#middlewares,
+      tlsOptions: this.#tls.states,
+    });
+    Object.assign(router, built);
+    const hasNewTls = this.#tls.refuse(router.name, refused);
     for (const name of router.references)
       noteUse(this.#middlewares.get(name), this.#wantedMiddlewares, name, router.name);
     noteUse(this.#services.get(router.service), this.#wantedServices, router.service, router.name);
     const errors = router.errors.join('\n');
-    if (errors === '' || errors === before) return;
+    if (errors === '' || errors === before) return hasNewTls;
     const fields = { router: router.name, reason: router.errors.join('; ') };
     if (router.status === 'disabled') this.#options.log.error(fields, 'the router is disabled');
     else this.#options.log.warn(fields, 'the router has a mistake');
+    return hasNewTls;
   }
 
   #setService(provider: string, name: string, configuration: ServiceConfiguration, dirt: Dirt): void {
@@ -382,26 +425,28 @@ export class Runtime {
     this.#wantedServices.forget(router.service, name);
   }
 
-  #readTls(): TlsSpec {
-    const configurations: TlsConfiguration[] = [...this.#providers.values()].map(({ tls }) => tls);
-    const { fallbackCertificate, checkCertificate, log } = this.#options;
-    return readTls({
-      configurations,
-      static: this.static,
-      fallbackCertificate,
-      checkCertificate,
-      log,
-      before: this.#tls,
-    });
+  #readTls(): TlsNews {
+    return this.#tls.read(new Map([...this.#providers].map(([name, { tls }]) => [name, tls])));
   }
 
-  #updateTls(): TlsSpec | undefined {
-    const tls = this.#readTls();
-    if (JSON.stringify(tls) === JSON.stringify(this.#tls)) return undefined;
-    this.#tls = tls;
-    return tls;
+  /** Reads the files that certificates and options name once more; undefined when all is as before. */
+  reloadTls(): TableChange | undefined {
+    return this.#apply('internal', NO_PATCH, this.#readTls());
+  }
+
+  /** A new key for session tickets. */
+  rotateTicketKey(): TableChange | undefined {
+    this.#tls.rotateTicketKey();
+    return this.#apply('internal', NO_PATCH, 'certificates');
   }
 }
+
+const NO_PATCH: DynamicPatch = {
+  setRouters: new Map(),
+  deleteRouters: [],
+  setServices: new Map(),
+  deleteServices: [],
+};
 
 function amend<T>(
   own: ReadonlyMap<string, T>,

@@ -24,6 +24,8 @@ export interface RouterSpec {
   readonly priority: number;
   /** TLS routers match only TLS requests, the others only plaintext ones. */
   readonly tls: boolean;
+  /** TLS routers: the options that their clients' handshakes must have had. Absent: `default`. */
+  readonly tlsOptions?: string;
   readonly middlewares: readonly MiddlewareSpec[];
   /** Qualified name of a service of the same table. */
   readonly service: string;
@@ -79,12 +81,49 @@ export interface ServersTransportSpec extends TransportOptions {
   readonly name: string;
 }
 
+/** `tls.options.<name>`, checked and translated: files read, names as OpenSSL has them. */
+export interface TlsOptionsSpec {
+  /** `default`, or qualified: `strict@file`. */
+  readonly name: string;
+  readonly minVersion: TlsVersion;
+  readonly maxVersion: TlsVersion;
+  /** OpenSSL's list; TLS 1.3 suites included. */
+  readonly ciphers: string;
+  /** OpenSSL's list; empty: its own choice. */
+  readonly curves: string;
+  readonly clientAuth: ClientAuthSpec;
+  /** Clients that name no host with a certificate of its own are refused. */
+  readonly sniStrict: boolean;
+  readonly alpnProtocols: readonly string[];
+  readonly disableSessionTickets: boolean;
+}
+
+/** What clients have to show. `ca`: PEM texts; only certificates signed by one of them are accepted where they are verified. */
+export interface ClientAuthSpec {
+  readonly type:
+    | 'NoClientCert'
+    | 'RequestClientCert'
+    | 'RequireAnyClientCert'
+    | 'VerifyClientCertIfGiven'
+    | 'RequireAndVerifyClientCert';
+  readonly ca: readonly string[];
+}
+
+/** The options that routers get which ask for none, unless a provider defines `default` anew. */
+export const DEFAULT_TLS_OPTIONS = 'default';
+
 /** Certificates in PEM, already read from their files; the data plane never opens a file. */
 export interface TlsSpec {
   readonly certificates: readonly { readonly cert: string; readonly key: string }[];
   /** Absent: the engine's own self-signed one is in `fallbackCertificate`. */
   readonly defaultCertificate?: { readonly cert: string; readonly key: string };
   readonly fallbackCertificate?: { readonly cert: string; readonly key: string };
+  /** Always with one named `default`. */
+  readonly options: readonly TlsOptionsSpec[];
+  /** Hosts by entry point whose routers name options that cannot be used: nobody is let in with others in their place. */
+  readonly refusedHosts: Readonly<Record<string, readonly string[]>>;
+  /** Key of the session tickets that all workers accept and issue, 48 bytes in base64. A secret. */
+  readonly ticketKey: string;
 }
 
 /** A step from one generation of the routing table to the next. */

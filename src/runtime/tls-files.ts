@@ -13,7 +13,10 @@ export interface PemPair {
   readonly key: string;
 }
 
-/** What `readTls` works on. */
+/** The part of a TlsSpec that is about certificates. */
+export type TlsCertificates = Pick<TlsSpec, 'certificates' | 'defaultCertificate' | 'fallbackCertificate'>;
+
+/** What `readCertificates` works on. */
 export interface TlsSources {
   readonly configurations: readonly TlsConfiguration[];
   readonly static: StaticConfiguration;
@@ -21,11 +24,11 @@ export interface TlsSources {
   readonly checkCertificate: (pair: PemPair) => void;
   readonly log: Logger;
   /** What was in use until now: a default certificate that cannot be read any more stays. */
-  readonly before: TlsSpec | undefined;
+  readonly before: TlsCertificates;
 }
 
 /** Reads every pair; one that cannot be used is left out and named in the log. */
-export function readTls(sources: TlsSources): TlsSpec {
+export function readCertificates(sources: TlsSources): TlsCertificates {
   const { configurations, before, fallbackCertificate } = sources;
   const certificates: PemPair[] = [];
   let defaultCertificate: PemPair | undefined;
@@ -43,7 +46,7 @@ export function readTls(sources: TlsSources): TlsSpec {
       if (found !== undefined) certificates.push(found);
     }
     if (tls.defaultCertificate !== undefined)
-      defaultCertificate = readPair(tls.defaultCertificate, sources) ?? before?.defaultCertificate;
+      defaultCertificate = readPair(tls.defaultCertificate, sources) ?? before.defaultCertificate;
   }
   return {
     certificates,

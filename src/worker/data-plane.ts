@@ -20,7 +20,7 @@ import type { RequestHandler } from '../http1/downstream.ts';
 import { Deadlines } from '../http1/deadlines.ts';
 import type { Logger } from '../log.ts';
 import type { TableChange, TransportOptions } from '../runtime/table-change.ts';
-import { CertificateStore } from '../tls/certificate-store.ts';
+import { TlsTermination } from '../tls/termination.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { Tunnels } from '../tunnel/tunnels.ts';
 import { TargetRegistry } from '../upstream/target-registry.ts';
@@ -58,7 +58,7 @@ export interface DataPlaneOptions {
 /** Entry points, routing tables and connections of one worker. */
 export class DataPlane {
   readonly #deadlines = new Deadlines();
-  readonly #certificates = new CertificateStore();
+  readonly #tls: TlsTermination;
   readonly #tunnels: Tunnels;
   readonly #upstreamCounters = newCounters();
   readonly #targets: TargetRegistry;
@@ -86,6 +86,7 @@ export class DataPlane {
       counters: this.#upstreamCounters,
     };
     this.#tunnels = new Tunnels(this.#deadlines, configuration.limits.maxWebSocketIdleSeconds * 1000);
+    this.#tls = new TlsTermination(log);
     const transport = new Transport(transportOptions(configuration));
     this.#targets = new TargetRegistry(context);
     this.#controller = new Target(
@@ -118,7 +119,8 @@ export class DataPlane {
         new EntryPoint({
           configuration: entryPoint,
           limits: configuration.limits,
-          certificates: this.#certificates,
+          tls: this.#tls,
+          hostOptions: this.#table.hostOptions(entryPoint.name),
           deadlines: this.#deadlines,
           log,
           admits: () => this.#admits(),
@@ -141,7 +143,7 @@ export class DataPlane {
 
   /** Synchronous: when it returns, the next request sees the change. */
   apply(change: TableChange): void {
-    if (change.tls !== undefined) this.#certificates.update(change.tls);
+    if (change.tls !== undefined) this.#tls.update(change.tls);
     this.#tunnels.closeOf(this.#table.apply(change));
   }
 

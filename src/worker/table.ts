@@ -18,14 +18,17 @@ import type {
   ServiceSpec,
   TableChange,
 } from '../runtime/table-change.ts';
+import { DEFAULT_TLS_OPTIONS } from '../runtime/table-change.ts';
 import { LoadBalancer } from '../service/load-balancer.ts';
 import type { Target } from '../upstream/target.ts';
 import type { TargetRegistry } from '../upstream/target-registry.ts';
 import { Transport } from '../upstream/transport.ts';
+import { TlsHosts } from './tls-hosts.ts';
 
 interface EntryPointTables {
   readonly plain: RoutingTable<Route>;
   readonly tls: RoutingTable<Route>;
+  readonly tlsHosts: TlsHosts;
 }
 
 interface KnownRouter {
@@ -75,7 +78,11 @@ export class WorkerTable {
     this.#cutsPrefixes = options.cutsPrefixes ?? false;
     this.#log = options.log;
     for (const name of options.entryPoints)
-      this.#tables.set(name, { plain: new RoutingTable(), tls: new RoutingTable() });
+      this.#tables.set(name, {
+        plain: new RoutingTable(),
+        tls: new RoutingTable(),
+        tlsHosts: new TlsHosts(),
+      });
   }
 
   get size(): number {
@@ -87,6 +94,12 @@ export class WorkerTable {
     const tables = this.#tables.get(entryPoint);
     if (tables === undefined) throw new Error(`no entry point ${entryPoint}`);
     return { find: (request) => findRoute(tables, request, sanitizesPath) };
+  }
+
+  /** The TLS options of one entry point's hosts. */
+  hostOptions(entryPoint: string): (host: string) => string | undefined {
+    const tlsHosts = this.#tables.get(entryPoint)?.tlsHosts;
+    return (host) => tlsHosts?.find(host);
   }
 
   /** Synchronous: the next request sees all of the change. Returns the names of the routers that are gone. */
@@ -180,6 +193,7 @@ export class WorkerTable {
     const chain = spec.middlewares.map((middleware) => this.#middleware(middleware));
     const route: Route = {
       name: spec.name,
+      tlsOptions: spec.tls ? (spec.tlsOptions ?? DEFAULT_TLS_OPTIONS) : undefined,
       chain,
       service: this.#services.get(spec.service)?.service,
       ...(this.#cutsPrefixes ? { prefixDepth: prefixDepth(rule) } : {}),
@@ -193,6 +207,7 @@ export class WorkerTable {
         priority: spec.priority,
         value: route,
       });
+      if (hasOwnOptions(spec)) tables.tlsHosts.add(rule, spec.tlsOptions);
     }
     this.#routers.set(spec.name, { spec, route });
     let routes = this.#routesOfService.get(spec.service);
@@ -215,6 +230,7 @@ export class WorkerTable {
     for (const name of spec.entryPoints) {
       const tables = this.#tables.get(name);
       (spec.tls ? tables?.tls : tables?.plain)?.delete(spec.name);
+      if (hasOwnOptions(spec)) tables?.tlsHosts.delete(parseRule(spec.rule));
     }
     const routes = this.#routesOfService.get(spec.service);
     routes?.delete(route);
@@ -266,6 +282,10 @@ function isSameSpec<Spec extends object>(known: { spec: Spec } | undefined, spec
   if (JSON.stringify(known.spec) !== JSON.stringify(spec)) return false;
   known.spec = spec;
   return true;
+}
+
+function hasOwnOptions(spec: RouterSpec): spec is RouterSpec & { readonly tlsOptions: string } {
+  return spec.tls && spec.tlsOptions !== undefined && spec.tlsOptions !== DEFAULT_TLS_OPTIONS;
 }
 
 function missing(known: Iterable<string>, present: readonly { readonly name: string }[]): string[] {

@@ -25,6 +25,7 @@ export function entryPoint(
     },
     forwardedHeaders: { insecure: false, trustedIPs: [], connection: [], notAppendXForwardedFor: false },
     http: { middlewares: [], maxHeaderBytes: 1_048_576, sanitizePath: true },
+    http2: { maxConcurrentStreams: 250, maxDecoderHeaderTableSize: 4096, maxEncoderHeaderTableSize: 4096 },
     ...overrides,
   };
 }

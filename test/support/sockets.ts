@@ -98,6 +98,15 @@ export class Peer {
     return found;
   }
 
+  /** Waits for a number of bytes and takes them. */
+  async take(count: number): Promise<string> {
+    await this.#until(() => this.received.length >= count || this.isClosed, `${String(count)} bytes`);
+    if (this.received.length < count) throw new Error('the connection was closed');
+    const found = this.received.slice(0, count);
+    this.received = this.received.slice(count);
+    return found;
+  }
+
   /** Waits for the head of a message and takes it. */
   readHead(): Promise<string> {
     return this.read('\r\n\r\n');
