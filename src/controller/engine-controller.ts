@@ -17,10 +17,11 @@ import type { DynamicPatch } from '../runtime/dynamic-patch.ts';
 import { Runtime } from '../runtime/runtime.ts';
 import type { TableChange } from '../runtime/table-change.ts';
 import { assertUsablePair } from '../tls/certificate-store.ts';
-import { createSelfSignedCertificate } from '../tls/self-signed.ts';
+import { DefaultCertificate, stateFolder } from '../tls/default-certificate.ts';
 import { parseTargetUrl } from '../upstream/target-address.ts';
 import { assertUsableTransport } from '../upstream/transport.ts';
 import { VERSION } from '../version.ts';
+import { TlsUpkeep } from './tls-upkeep.ts';
 
 /** Files in the private runtime folder. */
 export const CONTROL_SOCKET = 'control.sock';
@@ -44,10 +45,26 @@ export class EngineController {
   readonly #api: FastifyInstance;
   readonly #apiPath: string;
   readonly #controlPath: string;
+  readonly #defaultCertificate: DefaultCertificate;
+  readonly #upkeep: TlsUpkeep;
   #isTerminating = false;
 
-  private constructor(options: EngineControllerOptions, runtime: Runtime) {
+  private constructor(
+    options: EngineControllerOptions,
+    runtime: Runtime,
+    defaultCertificate: DefaultCertificate,
+  ) {
     this.runtime = runtime;
+    this.#defaultCertificate = defaultCertificate;
+    this.#upkeep = new TlsUpkeep({
+      files: () => runtime.tlsFiles,
+      onFilesChanged: () => {
+        void this.#publish(runtime.reloadTls());
+      },
+      onTicketKeyDue: () => {
+        void this.#publish(runtime.rotateTicketKey());
+      },
+    });
     this.#controlPath = join(options.runtimeFolder, CONTROL_SOCKET);
     this.#control = new ControlServer({
       path: this.#controlPath,
@@ -74,6 +91,7 @@ export class EngineController {
 
   static async create(options: EngineControllerOptions): Promise<EngineController> {
     const configuration = withEntryPointAuth(options.static);
+    const defaultCertificate = await DefaultCertificate.load(stateFolder(process.env), options.log);
     const runtime = new Runtime({
       static: configuration,
       log: options.log,
@@ -87,11 +105,11 @@ export class EngineController {
         transport: assertUsableTransport,
       },
       builtInServices: builtInServices(configuration, { knowsStopped: options.onActivity !== undefined }),
-      fallbackCertificate: await createSelfSignedCertificate(),
+      fallbackCertificate: defaultCertificate.pair,
       checkCertificate: assertUsablePair,
     });
     runtime.replace('internal', internalConfiguration(configuration));
-    return new EngineController({ ...options, static: configuration }, runtime);
+    return new EngineController({ ...options, static: configuration }, runtime, defaultCertificate);
   }
 
   /** A provider's whole configuration; resolves when it is live in every accepting worker. */
@@ -105,6 +123,7 @@ export class EngineController {
   }
 
   #publish(change: TableChange | undefined): Promise<void> {
+    if (change !== undefined && this.runtime.offersFallback(change)) this.#defaultCertificate.offer();
     return change === undefined ? Promise.resolve() : this.#control.publish(change);
   }
 
@@ -128,6 +147,7 @@ export class EngineController {
   }
 
   async stop(): Promise<void> {
+    this.#upkeep.stop();
     this.#control.stop();
     await this.#api.close();
   }

@@ -6,7 +6,7 @@ import type { TlsConfiguration } from '../config/dynamic.ts';
 import type { StaticConfiguration } from '../config/static.ts';
 import type { Logger } from '../log.ts';
 import type { RouterSpec, TlsSpec } from './table-change.ts';
-import { readCertificates } from './tls-files.ts';
+import { namedFiles, readCertificates } from './tls-files.ts';
 import type { PemPair, TlsCertificates } from './tls-files.ts';
 import { hostsOf } from './tls-hosts.ts';
 import { readTlsOptions } from './tls-options.ts';
@@ -28,6 +28,9 @@ export interface RuntimeTlsOptions {
 export class RuntimeTls {
   readonly #options: RuntimeTlsOptions;
   #certificates: TlsCertificates = { certificates: [] };
+  readonly #lastGood = new Map<string, PemPair>();
+  readonly #complaints = new Map<string, string>();
+  #files: readonly string[] = [];
   #states: ReadonlyMap<string, TlsOptionsState> = new Map();
   #ticketKey = randomBytes(TICKET_KEY_BYTES).toString('base64');
   /** Router → hosts by entry point. */
@@ -42,6 +45,16 @@ export class RuntimeTls {
   /** Options by name, usable or not. */
   get states(): ReadonlyMap<string, TlsOptionsState> {
     return this.#states;
+  }
+
+  /** Paths that certificates and options were read from. */
+  get files(): readonly string[] {
+    return this.#files;
+  }
+
+  /** Nothing is configured for clients that name no host, or one without a certificate. */
+  get needsFallback(): boolean {
+    return this.#certificates.defaultCertificate === undefined;
   }
 
   get spec(): TlsSpec {
@@ -60,8 +73,10 @@ export class RuntimeTls {
     const certificates = readCertificates({
       ...this.#options,
       configurations: [...configurations.values()],
-      before: this.#certificates,
+      lastGood: this.#lastGood,
+      complaints: this.#complaints,
     });
+    this.#files = namedFiles(configurations.values(), this.#options.static);
     const states = readTlsOptions(configurations, this.#states, log);
     const hasSameOptions = isDeepStrictEqual(states, this.#states);
     if (hasSameOptions && isDeepStrictEqual(certificates, this.#certificates)) return 'nothing';

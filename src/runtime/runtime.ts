@@ -429,6 +429,21 @@ export class Runtime {
     return this.#tls.read(new Map([...this.#providers].map(([name, { tls }]) => [name, tls])));
   }
 
+  /** Paths that certificates and TLS options were read from. */
+  get tlsFiles(): readonly string[] {
+    return this.#tls.files;
+  }
+
+  /** From this change on, TLS clients may be offered the fallback certificate: some router takes TLS, and nothing is configured for everybody. */
+  offersFallback({ routers, tls }: TableChange): boolean {
+    if (!this.#tls.needsFallback) return false;
+    if (routers.some((spec) => spec.tls)) return true;
+    // Certificates change rarely; only then are all routers looked at.
+    if (tls === undefined) return false;
+    for (const { specs } of this.#routers.values()) if (specs.some((spec) => spec.tls)) return true;
+    return false;
+  }
+
   /** Reads the files that certificates and options name once more; undefined when all is as before. */
   reloadTls(): TableChange | undefined {
     return this.#apply('internal', NO_PATCH, this.#readTls());

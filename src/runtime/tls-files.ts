@@ -23,13 +23,15 @@ export interface TlsSources {
   readonly fallbackCertificate: PemPair | undefined;
   readonly checkCertificate: (pair: PemPair) => void;
   readonly log: Logger;
-  /** What was in use until now: a default certificate that cannot be read any more stays. */
-  readonly before: TlsCertificates;
+  /** What each pair of files held when it could be used last. Kept up to date here: a pair that breaks stays as it was. */
+  readonly lastGood: Map<string, PemPair>;
+  /** Mistakes that the log has already. Kept up to date here. */
+  readonly complaints: Map<string, string>;
 }
 
-/** Reads every pair; one that cannot be used is left out and named in the log. */
+/** Reads every pair. One that cannot be used is named in the log; it stays as it was, or is left out if it never could. */
 export function readCertificates(sources: TlsSources): TlsCertificates {
-  const { configurations, before, fallbackCertificate } = sources;
+  const { configurations, fallbackCertificate } = sources;
   const certificates: PemPair[] = [];
   let defaultCertificate: PemPair | undefined;
   for (const { certificates: own = [] } of sources.static.entryPoints.values())
@@ -45,8 +47,7 @@ export function readCertificates(sources: TlsSources): TlsCertificates {
       const found = readPair(pair, sources);
       if (found !== undefined) certificates.push(found);
     }
-    if (tls.defaultCertificate !== undefined)
-      defaultCertificate = readPair(tls.defaultCertificate, sources) ?? before.defaultCertificate;
+    if (tls.defaultCertificate !== undefined) defaultCertificate = readPair(tls.defaultCertificate, sources);
   }
   return {
     certificates,
@@ -56,20 +57,56 @@ export function readCertificates(sources: TlsSources): TlsCertificates {
 }
 
 function readPair(pair: CertificateConfiguration, sources: TlsSources): PemPair | undefined {
+  const { lastGood, complaints, log } = sources;
+  const key = `${pair.certFile}\n${pair.keyFile}`;
   try {
     const read = { cert: readPem(pair.certFile), key: readPem(pair.keyFile) };
     sources.checkCertificate(read);
+    lastGood.set(key, read);
+    if (complaints.delete(key))
+      log.warn({ certFile: shown(pair.certFile) }, 'the certificate can be used again');
     return read;
   } catch (error) {
-    sources.log.error(
-      { certFile: pair.certFile.slice(0, 200), reason: errorText(error) },
-      'the certificate is not used',
-    );
-    return undefined;
+    const before = lastGood.get(key);
+    const reason = errorText(error);
+    if (complaints.get(key) !== reason)
+      log.error(
+        { certFile: shown(pair.certFile), keyFile: shown(pair.keyFile), reason },
+        before === undefined
+          ? 'the certificate cannot be used'
+          : 'the certificate cannot be used, the one before stays',
+      );
+    complaints.set(key, reason);
+    return before;
   }
+}
+
+/** A path; a key given as text must not reach a log. */
+function shown(pathOrText: string): string {
+  return isPem(pathOrText) ? '(text)' : pathOrText;
+}
+
+function isPem(pathOrText: string): boolean {
+  return pathOrText.includes('-----BEGIN');
+}
+
+/** The files that certificates and options name. */
+export function namedFiles(
+  configurations: Iterable<TlsConfiguration>,
+  { entryPoints }: StaticConfiguration,
+): readonly string[] {
+  const named = new Set<string>();
+  const pairs = [...entryPoints.values()].flatMap(({ certificates = [] }) => certificates);
+  for (const { certificates, defaultCertificate, options = [] } of configurations) {
+    pairs.push(...certificates);
+    if (defaultCertificate !== undefined) pairs.push(defaultCertificate);
+    for (const [, { clientAuth }] of options) for (const file of clientAuth?.caFiles ?? []) named.add(file);
+  }
+  for (const { certFile, keyFile } of pairs) named.add(certFile).add(keyFile);
+  return [...named].filter((file) => !isPem(file));
 }
 
 /** Traefik accepts a path or the text itself. Throws the error of the file system. */
 export function readPem(pathOrText: string): string {
-  return pathOrText.includes('-----BEGIN') ? pathOrText : readFileSync(pathOrText, 'utf8');
+  return isPem(pathOrText) ? pathOrText : readFileSync(pathOrText, 'utf8');
 }

@@ -250,7 +250,7 @@ const HEADS: readonly Attack[] = [
     seen: ['GET /%20HTTP/1.1%0d%0aHost:%20evil%0d%0a%0d%0aGET%20/evil'],
   },
   { name: 'HTTP/0.9', sent: `GET /\r\n${EVIL}` },
-  { name: 'the preface of HTTP/2', sent: `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${EVIL}` },
+  { name: 'half a preface of HTTP/2', sent: `PRI * HTTP/2.0\r\n\r\n${EVIL}` },
   { name: 'CONNECT', sent: `CONNECT evil:80 HTTP/1.1\r\nHost: evil:80\r\n\r\n${EVIL}` },
   {
     name: 'an expectation nobody knows',
