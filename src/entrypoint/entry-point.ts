@@ -5,7 +5,6 @@ import type { Server, Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import type { LimitsConfiguration } from '../config/limits.ts';
 import type { EntryPointConfiguration } from '../config/static.ts';
-import { errorText } from '../errors.ts';
 import { ClientConnection } from '../http1/client-connection.ts';
 import type { ClientOptions } from '../http1/client-options.ts';
 import type { Deadlines } from '../http1/deadlines.ts';

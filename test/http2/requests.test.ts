@@ -281,7 +281,7 @@ describe('the end of an HTTP/2 connection', () => {
     const peer = await server.accept();
     await peer.readHead();
     const goaway = once(client, 'goaway');
-    const drained = plane.drain(10_000);
+    const drained = plane.drain({ graceMs: 10_000, isReplaced: false });
     const [code, last] = (await within(goaway, 'GOAWAY')) as [number, number];
     assert.deepEqual([code, last], [http2.constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1]);
     peer.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');

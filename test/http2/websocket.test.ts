@@ -30,7 +30,12 @@ async function open(
   });
   stream.on('error', () => undefined);
   const peer = await server.accept();
-  return { stream, peer, head: await peer.readHead(), stop: () => plane.drain(0) };
+  return {
+    stream,
+    peer,
+    head: await peer.readHead(),
+    stop: () => plane.drain({ graceMs: 0, isReplaced: false }),
+  };
 }
 
 async function accepted(stream: http2.ClientHttp2Stream, peer: Peer): Promise<http2.IncomingHttpHeaders> {
