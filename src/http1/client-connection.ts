@@ -10,6 +10,7 @@
 
 import type { Socket } from 'node:net';
 import { ProxyError } from '../errors.ts';
+import { plainAddress } from './address.ts';
 import { httpDate, refusalFor, statusLine } from './answer.ts';
 import type { Answer } from './answer.ts';
 import type { ClientOptions } from './client-options.ts';
@@ -495,10 +496,4 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   #after(milliseconds: number): number {
     return milliseconds === 0 ? 0 : this.#options.deadlines.now + milliseconds;
   }
-}
-
-/** `::ffff:10.0.0.1` is `10.0.0.1`; a zone (`fe80::1%eth0`) means nothing elsewhere. */
-export function plainAddress(address: string): string {
-  const plain = address.replace(/%.*$/, '');
-  return plain.startsWith('::ffff:') && plain.includes('.') ? plain.slice('::ffff:'.length) : plain;
 }

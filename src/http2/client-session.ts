@@ -10,7 +10,7 @@ import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { plainAddress } from '../http1/client-connection.ts';
+import { plainAddress } from '../http1/address.ts';
 import type { Deadlines, Timed } from '../http1/deadlines.ts';
 import type { ForwardedMemo, RequestHandler } from '../http1/downstream.ts';
 import type { ParserLimits } from '../http1/parser.ts';
