@@ -217,7 +217,7 @@ function parseBody(request: FastifyRequest): { readonly target: string; [key: st
     content = JSON.parse(typeof request.body === 'string' ? request.body : '');
   } catch (cause) {
     throw new ProxyError('JTP_ERR_API_REQUEST', {
-      message: `Body not valid JSON: ${errorText(cause)}`,
+      message: `Body not valid JSON: ${String(cause)}`,
       cause,
     });
   }

@@ -21,6 +21,7 @@ export interface RewritingOptions {
 
 /** Redirects whose Location names the target. */
 const REDIRECTS = new Set([201, 301, 302, 303, 307, 308]);
+const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?:\/|$)/i;
 const LOCATION_LINE = /(^|\r\n)(location:[ \t]*)(https?:\/\/[^/?#\r\n]*)/i;
 
 /** One set of changes, applied to every exchange of a worker. */
@@ -47,6 +48,7 @@ export class Rewriting {
     const mark = target.indexOf('?');
     let path = mark < 0 ? target : target.slice(0, mark);
     let query = mark < 0 ? '' : target.slice(mark + 1);
+    if (DOT_SEGMENT.test(path)) path = resolveDots(path);
     if (!includePrefix) path = withoutPrefix(path, route?.prefixDepth ?? 0);
     if (prependPath) {
       path = address.path + path;
@@ -73,26 +75,30 @@ export class Rewriting {
   }
 }
 
-/** Cuts off as many segments as the route's prefix has; whatever spelling the client used for them. */
+/** Cuts off as many segments as the route's prefix has; whatever spelling the client used for them. Empty ones do not count. */
 function withoutPrefix(path: string, depth: number): string {
-  if (depth === 0) return path;
-  const plain = /\/\/|\/\.|\/%2e/i.test(path) ? resolveDots(path) : path;
   let at = 0;
   for (let segment = 0; segment < depth; segment++) {
-    at = plain.indexOf('/', at + 1);
+    while (path.charAt(at + 1) === '/') at++;
+    at = path.indexOf('/', at + 1);
     if (at < 0) return '';
   }
-  return plain.slice(at);
+  return path.slice(at);
 }
 
-/** As routes are matched: empty segments do not count, `.` and `..` are resolved. */
+/**
+ * With `.` and `..` resolved, escaped ones, too: the path was routed by what it leads to, and behind another one it could lead elsewhere.
+ * Empty segments stay.
+ */
 function resolveDots(path: string): string {
   const kept: string[] = [];
-  for (const segment of path.split('/')) {
+  let isFolder = false;
+  for (const segment of path.slice(1).split('/')) {
     const decoded = segment.replace(/%2e/gi, '.');
-    if (segment === '' || decoded === '.') continue;
-    if (decoded === '..') kept.pop();
-    else kept.push(segment);
+    isFolder = decoded === '.' || decoded === '..';
+    if (decoded === '..') {
+      while (kept.pop() === '');
+    } else if (decoded !== '.') kept.push(segment);
   }
-  return `/${kept.join('/')}${path.endsWith('/') && kept.length > 0 ? '/' : ''}`;
+  return `/${kept.join('/')}${isFolder && kept.length > 0 ? '/' : ''}`;
 }

@@ -85,8 +85,13 @@ describe('the path that the server is asked for', () => {
     },
     { asked: '/b@r/x', path: '', want: ['/b@r/x', '/', '/b@r/x', '/'] },
     { asked: '/b@r/x?q', path: '?k=v', want: ['/b@r/x?k=v&q', '/?k=v&q', '/b@r/x?q', '/?q'] },
-    { asked: '/z/../b%40r//x/y/', path: '', want: ['/z/../b%40r//x/y/', '/y/', '/z/../b%40r//x/y/', '/y/'] },
+    { asked: '/z/../b%40r//x/y/', path: '', want: ['/b%40r//x/y/', '/y/', '/b%40r//x/y/', '/y/'] },
     { asked: '/other', path: '/foo?k', want: ['/foo/other?k', '/foo/other?k', '/other', '/other'] },
+    {
+      asked: '/../%2E%2e/b@r/x/./a/b/..',
+      path: '/foo',
+      want: ['/foo/b@r/x/a/', '/foo/a/', '/b@r/x/a/', '/a/'],
+    },
     { asked: '/p/q', host: 'a.test', want: ['/p/q', '/q', '/p/q', '/q'] },
   ];
   for (const [index, { name, chp }] of modes.entries())
