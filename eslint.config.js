@@ -14,7 +14,7 @@ const MAY_IMPORT = {
   upstream: ['http1', 'runtime'],
   tunnel: ['http1', 'upstream'],
   service: ['http1', 'upstream', 'runtime'],
-  entrypoint: ['http1', 'http2', 'exchange', 'tls', 'config'],
+  entrypoint: ['http1', 'http2', 'exchange', 'tls', 'config', 'runtime'],
   tls: ['runtime', 'config'],
   observe: ['http1'],
   runtime: ['config', 'router'],

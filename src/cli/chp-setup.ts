@@ -4,8 +4,9 @@
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import type { ChpAddress, ChpControllerSettings, ChpTls } from '../config/chp.ts';
-import { chpUrl } from '../config/chp.ts';
+import { chpUrl, tlsServerOptions } from '../config/chp.ts';
 import { defaultStaticConfiguration } from '../config/load-static.ts';
 import type { EntryPointConfiguration, StaticConfiguration } from '../config/static.ts';
 import { errorText, ProxyError } from '../errors.ts';
@@ -186,16 +187,26 @@ function serverTls(
   }
   if (keyFile === undefined || certFile === undefined)
     return refuse(`a certificate needs its key: give both ${flag}-key and ${flag}-cert`);
-  return {
+  const tls: ChpTls = {
     key: readKey(`${flag}-key`, keyFile, passphrase),
     cert: readPem(`${flag}-cert`, certFile),
     ...(caFile === undefined ? {} : { ca: readPem(`${flag}-ca`, caFile) }),
-    requestCert: own.requestCert,
+    // Without asking there would be nobody to refuse.
+    requestCert: own.requestCert || own.rejectUnauthorized,
     rejectUnauthorized: own.rejectUnauthorized,
     ...versionsOf(options.sslProtocol),
     ...(options.sslCiphers === undefined ? {} : { ciphers: options.sslCiphers }),
     ...(options.sslDhparam === undefined ? {} : { dhparam: readPem('--ssl-dhparam', options.sslDhparam) }),
   };
+  try {
+    createSecureContext(tlsServerOptions(tls));
+  } catch (cause) {
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message: `${flag}-*: these options cannot be used together: ${errorText(cause)}`,
+      cause,
+    });
+  }
+  return tls;
 }
 
 /** The key without its passphrase, which goes no further than this. */
@@ -261,14 +272,7 @@ function staticConfiguration(
 ): StaticConfiguration {
   const base = defaultStaticConfiguration();
   const side = entryPoint(PUBLIC, address, options);
-  const secured =
-    tls === undefined
-      ? side
-      : {
-          ...side,
-          http: { ...side.http, tls: {} },
-          certificates: [{ certFile: tls.cert, keyFile: tls.key }],
-        };
+  const secured = tls === undefined ? side : { ...side, http: { ...side.http, tls: {} }, serverTls: tls };
   const entryPoints = [secured];
   const { redirectPort } = options;
   if (redirectPort !== undefined)

@@ -18,6 +18,11 @@ export interface ChpTls {
   readonly dhparam?: string;
 }
 
+/** The same in the words of `node:tls`. */
+export function tlsServerOptions(tls: ChpTls): ChpTls & { readonly honorCipherOrder: true } {
+  return { ...tls, honorCipherOrder: true };
+}
+
 /** Everything the controller needs; see cli/chp-options.ts for the meaning of the options. */
 export interface ChpControllerSettings {
   readonly api: { readonly address: ChpAddress; readonly tls?: ChpTls };

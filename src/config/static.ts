@@ -3,6 +3,8 @@
 
 import type { LimitsConfiguration } from './limits.ts';
 
+import type { ChpTls } from './chp.ts';
+
 /** `[host]:port` taken apart; an empty host means all interfaces. Source: Traefik documentation, EntryPoints. */
 export interface ListenAddress {
   readonly host: string;
@@ -63,6 +65,8 @@ export interface EntryPointConfiguration {
   };
   /** Only from version-1 files (`entryPoints.x.auth.basic`): stands before everything on this entry point except `/ping`. */
   readonly basicAuth?: BasicAuthConfiguration;
+  /** Only from the configurable-http-proxy command: TLS and nothing else, with this certificate for every name. */
+  readonly serverTls?: ChpTls;
   /** Only from version-1 files (`entryPoints.x.tls.certificates`): paths or PEM text; the first one is the default. */
   readonly certificates?: readonly { readonly certFile: string; readonly keyFile: string }[];
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import { createChpApi } from '../api/chp-api.ts';
 import type { RouteTable } from '../api/routes-api.ts';
-import { chpUrl } from '../config/chp.ts';
+import { chpUrl, tlsServerOptions } from '../config/chp.ts';
 import type { ChpAddress, ChpControllerSettings, ChpTls } from '../config/chp.ts';
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
@@ -166,7 +166,7 @@ async function openStorage(
 }
 
 function tlsServer(tls: ChpTls | undefined): FastifyServerOptions {
-  return tls === undefined ? {} : ({ https: { ...tls, honorCipherOrder: true } } as FastifyServerOptions);
+  return tls === undefined ? {} : ({ https: tlsServerOptions(tls) } as FastifyServerOptions);
 }
 
 /** Whether this is the first controller of its supervisor. */

@@ -3,7 +3,9 @@
 import net from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
+import tls from 'node:tls';
 import type { LimitsConfiguration } from '../config/limits.ts';
+import { tlsServerOptions } from '../config/chp.ts';
 import type { EntryPointConfiguration } from '../config/static.ts';
 import { ClientConnection } from '../http1/client-connection.ts';
 import type { ClientOptions } from '../http1/client-options.ts';
@@ -13,6 +15,7 @@ import { WRITE_BYTES } from '../http1/owned-socket.ts';
 import { ClientSession } from '../http2/client-session.ts';
 import type { SessionOptions } from '../http2/client-session.ts';
 import type { Logger } from '../log.ts';
+import { DEFAULT_TLS_OPTIONS } from '../runtime/table-change.ts';
 import type { HostOptions, TlsTermination } from '../tls/termination.ts';
 import { Greeting } from './greeting.ts';
 import type { Greeted, GreetingOptions } from './greeting.ts';
@@ -21,6 +24,8 @@ import type { ListeningSocket } from './listening-socket.ts';
 
 const TCP_KEEP_ALIVE_MS = 60_000;
 const BACKLOG = 4096;
+/** Of an entry point that speaks nothing but TLS. */
+const TLS_HANDSHAKE_MS = 15_000;
 /** How often a refusal of connections is put in the log, at most. */
 const REFUSALS_SAID_MS = 60_000;
 /** How long an idle connection of a worker that is being replaced may still begin a request: closing it might meet one under way. */
@@ -106,20 +111,26 @@ export class EntryPoint {
         this.#reportEmpty();
       },
     };
-    this.#server = net.createServer(
-      {
-        allowHalfOpen: true,
-        noDelay: true,
-        highWaterMark: WRITE_BYTES,
-        keepAlive: true,
-        keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
-      },
-      (socket) => {
-        if (options.admits()) this.#greet(socket);
-        // A reset frees the descriptor at once.
-        else socket.resetAndDestroy();
-      },
-    );
+    const socketOptions = {
+      allowHalfOpen: true,
+      noDelay: true,
+      highWaterMark: WRITE_BYTES,
+      keepAlive: true,
+      keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
+    };
+    const { serverTls } = configuration;
+    this.#server =
+      serverTls === undefined
+        ? net.createServer(socketOptions, (socket) => {
+            if (options.admits()) this.#greet(socket);
+            // A reset frees the descriptor at once.
+            else socket.resetAndDestroy();
+          })
+        : createTlsServer({ ...socketOptions, ...tlsServerOptions(serverTls) }, (socket) => {
+            if (options.admits())
+              this.#adopt({ socket, tlsOptions: DEFAULT_TLS_OPTIONS, isHttp2: false, first: undefined });
+            else socket.destroy();
+          });
     this.#server.on('error', (error) => {
       if (this.#onListenFailed !== undefined) this.#onListenFailed(error);
       else log.error({ err: error, entryPoint: this.name }, 'the entry point cannot accept');
@@ -229,4 +240,16 @@ function cutWhenSilent(connection: ClientConnection, silenceTimeoutMs: number): 
   connection.socket.setTimeout(silenceTimeoutMs, () => {
     if (!connection.isIdle) connection.cut();
   });
+}
+
+/** Speaks nothing but TLS; clients that cannot show what is asked of them never get further than the handshake. */
+function createTlsServer(options: tls.TlsOptions, onSecured: (socket: tls.TLSSocket) => void): Server {
+  const server = tls.createServer(
+    { ...options, ALPNProtocols: ['http/1.1'], handshakeTimeout: TLS_HANDSHAKE_MS },
+    onSecured,
+  );
+  server.on('tlsClientError', (_error, socket) => {
+    socket.destroy();
+  });
+  return server;
 }

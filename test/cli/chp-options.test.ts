@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -191,8 +191,8 @@ describe('the options', () => {
 
   it('read certificates and decrypt keys with the passphrases of the environment', async (t) => {
     const folder = temporaryFolder(t);
-    const { cert } = await createSelfSignedCertificate();
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { cert, key } = await createSelfSignedCertificate();
+    const privateKey = createPrivateKey(key);
     const certFile = join(folder, 'c.pem');
     const keyFile = join(folder, 'k.pem');
     writeFileSync(certFile, cert);
@@ -216,15 +216,21 @@ describe('the options', () => {
     assert.deepEqual(controller.api.tls, {
       key: plain,
       cert,
-      requestCert: false,
+      requestCert: true,
       rejectUnauthorized: true,
       minVersion: 'TLSv1.2',
       maxVersion: 'TLSv1.2',
       ciphers: 'HIGH',
     });
     assert.deepEqual(configuration.serversTransport.rootCAs, [cert]);
+    assert.deepEqual(configuration.entryPoints.get('public')?.serverTls, {
+      ...controller.api.tls,
+      ca: cert,
+      rejectUnauthorized: false,
+    });
     assert.deepEqual(configuration.chp?.redirect, { entryPoint: 'redirect', port: 443 });
     assert.equal(configuration.entryPoints.get('redirect')?.address.port, 80);
+    assert.throws(() => setUp([...args, '--ssl-ciphers=nonsense'], env), /--ssl-\*: these options/);
     assert.throws(() => setUp(args, TOKEN), /--ssl-key .*is CONFIGPROXY_SSL_KEY_PASSPHRASE set and right\?/);
   });
 });

@@ -69,7 +69,7 @@ export async function observe(chp: Chp, call: Call, target: string): Promise<Obs
     // As it is: a URL would be normalised.
     origin: `http://127.0.0.1:${String(port)}`,
     path: call.path,
-    method: (call.method ?? 'GET') as 'GET',
+    method: call.method ?? 'GET',
     headers: {
       ...(call.to === 'api' ? { authorization: `token ${CHP_TOKEN}` } : {}),
       ...call.headers,
