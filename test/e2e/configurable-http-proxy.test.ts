@@ -5,24 +5,17 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { CHP_PROGRAM } from '../support/chp.ts';
 import { createHub, freePorts, isAlive, PROGRAM, until } from '../support/hub.ts';
 import type { Hub } from '../support/hub.ts';
 
 /** A hub whose proxy ends with the test. */
-async function startHub(
-  t: TestContext,
-  command: readonly string[],
-  config: readonly string[] = [],
-): Promise<Hub> {
+async function startHub(t: TestContext, command: readonly string[]): Promise<Hub> {
   const [apiPort = 0] = await freePorts(1);
-  const scheme = config.some((line) => line.includes('internal_ssl')) ? 'https' : 'http';
   const hub = await createHub(
     [
       'c.JupyterHub.proxy_class = "configurable-http-proxy"',
       `c.ConfigurableHTTPProxy.command = ${JSON.stringify(command)}`,
-      `c.ConfigurableHTTPProxy.api_url = "${scheme}://127.0.0.1:${String(apiPort)}"`,
-      ...config,
+      `c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:${String(apiPort)}"`,
     ].join('\n'),
   );
   t.after(async () => {
@@ -70,23 +63,5 @@ describe("JupyterHub's own class for configurable-http-proxy", () => {
     assert.notEqual(await status(), 200);
     const page = await hub.request('GET', '/user/nobody/');
     assert.notEqual(page.status, 502);
-  });
-
-  it('gives it certificates for every connection behind it', async (t) => {
-    const hub = await startHub(
-      t,
-      [process.execPath, CHP_PROGRAM],
-      [
-        'import os',
-        'c.JupyterHub.internal_ssl = True',
-        // Servers run in folders of their own.
-        'c.JupyterHub.internal_certs_location = os.path.abspath("internal-ssl")',
-      ],
-    );
-    const server = await hub.startServer('zoe');
-    assert.equal((await hub.request('GET', `${server}api/status`)).status, 200);
-    const kernel = await hub.openKernel(server);
-    assert.equal(await kernel.run('print(1)'), '1\n');
-    kernel.close();
   });
 });
