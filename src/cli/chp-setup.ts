@@ -81,6 +81,8 @@ function assertConsistent(options: ChpOptions, isGiven: Given): void {
     refuse('--api-socket cannot be combined with --api-ip or --api-port: the REST API is one or the other');
   if (options.metricsSocket !== undefined && (isGiven('metricsIp') || isGiven('metricsPort')))
     refuse('--metrics-socket cannot be combined with --metrics-ip or --metrics-port');
+  if (options.metricsPort !== undefined || options.metricsSocket !== undefined)
+    refuse('--metrics-port and --metrics-socket are not supported yet');
   if (options.errorTarget !== undefined && options.errorPath !== undefined)
     refuse('--error-target cannot be combined with --error-path: error pages come from one or the other');
   if (options.redirectPort !== undefined) {

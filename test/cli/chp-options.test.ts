@@ -47,18 +47,6 @@ describe('the addresses', () => {
       api: { host: 'localhost', port: 8001 },
     },
     { args: ['--api-socket=/a'], web: { host: '', port: 8000 }, api: { path: '/a' } },
-    {
-      args: ['--metrics-port=1'],
-      web: { host: '', port: 8000 },
-      api: { host: 'localhost', port: 8001 },
-      metrics: { host: '', port: 1 },
-    },
-    {
-      args: ['--metrics-socket=/m'],
-      web: { host: '', port: 8000 },
-      api: { host: 'localhost', port: 8001 },
-      metrics: { path: '/m' },
-    },
   ];
   for (const { args, web, api, metrics } of cases)
     it(args.join(' ') || 'by default', () => {
@@ -89,6 +77,7 @@ describe('what is refused, and how', () => {
     { args: ['--socket=/p', '--ip='], says: /--socket cannot be combined/ },
     { args: ['--api-socket=/p', '--api-ip=x'], says: /--api-socket cannot be combined/ },
     { args: ['--metrics-socket=/p', '--metrics-port=1'], says: /--metrics-socket cannot be combined/ },
+    { args: ['--metrics-port=1'], says: /not supported yet/ },
     { args: ['--error-target=http://x', '--error-path=/tmp'], says: /cannot be combined with --error-path/ },
     { args: ['--error-path=/nowhere/at/all'], says: /no such folder/ },
     { args: ['--default-target=localhost:80'], says: /--default-target "localhost:80": expected http:/ },
