@@ -4,7 +4,7 @@
 // with JTP_CI=1 a missing program is a failure.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import {
   build,
@@ -29,6 +29,10 @@ const PARTS = ['unit', 'python', 'conformance', 'e2e'];
 const EXTRA_PARTS = ['soak', 'fuzz'];
 /** The oldest and the newest Traefik 3 that the package index has. */
 const TRAEFIK_VERSIONS = ['3.7.15', '3.0.4'];
+/** The oldest JupyterHub that the plug-in works with; the newest is in `.venv`. */
+const OLDEST_JUPYTERHUB = '3.1.1';
+/** What of the plug-in JupyterHub itself has to do with. */
+const OLDEST_TESTS = ['test_routes.py', 'test_interface.py', 'test_traits.py', 'test_internal_ssl.py'];
 const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
 const isStrict = process.env.JTP_CI === '1';
@@ -89,6 +93,44 @@ async function setUpTestPython() {
       ]);
     },
   );
+}
+
+/** A Python with the oldest JupyterHub; undefined when it cannot be had. */
+async function setUpOldestJupyterHub() {
+  const folder = path.join(CACHE, `jupyterhub-${OLDEST_JUPYTERHUB}`);
+  const python = path.join(folder, 'bin', 'python');
+  const requirements = [
+    path.join('python', 'requirements-oldest.txt'),
+    path.join('python', 'requirements-test.txt'),
+  ];
+  const pip = ['-m', 'pip', 'install', '--disable-pip-version-check'];
+  try {
+    await once(
+      `jupyterhub-${OLDEST_JUPYTERHUB}`,
+      `${digest(...requirements)} ${folder}`,
+      python,
+      async () => {
+        say(`Installing JupyterHub ${OLDEST_JUPYTERHUB}, the oldest that the plug-in works with …`);
+        rmSync(folder, { recursive: true, force: true });
+        await run('making an environment for the oldest JupyterHub', findPython(), ['-m', 'venv', folder]);
+        const files = requirements.flatMap((file) => ['-r', path.join(ROOT, file)]);
+        await run('installing the oldest JupyterHub', python, [...pip, ...files]);
+      },
+    );
+    await once('plug-in-oldest', `${digest('python')} ${folder}`, python, () =>
+      run('installing the plug-in', python, [
+        ...pip,
+        '--force-reinstall',
+        '--no-deps',
+        path.join(ROOT, 'python'),
+      ]),
+    );
+    return python;
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    missing(`JupyterHub ${OLDEST_JUPYTERHUB}`, 'make "pip install -r python/requirements-oldest.txt" work');
+    return undefined;
+  }
 }
 
 function findBrowser() {
@@ -161,6 +203,10 @@ runMain(async () => {
   if (parts.has('python')) {
     await check('Python: lint', PYTHON, ['-m', 'ruff', 'check', 'python']);
     await check('Python: tests', PYTHON, ['-m', 'pytest', '-q', 'python'], env);
+    const oldest = await setUpOldestJupyterHub();
+    const files = OLDEST_TESTS.map((file) => path.join('python', 'tests', file));
+    if (oldest !== undefined)
+      await check(`Python: JupyterHub ${OLDEST_JUPYTERHUB}`, oldest, ['-m', 'pytest', '-q', ...files], env);
   }
   if (parts.has('conformance') && testFiles(['conformance']).length > 0)
     await check(
