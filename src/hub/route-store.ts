@@ -25,6 +25,8 @@ export interface RoutePersistence {
   readonly commit: (change: TableChange) => Promise<void>;
   /** Looks now at what others have done and heals it; rejects like `commit`. */
   readonly settle: () => Promise<void>;
+  /** Resolves when what has been committed is still durable, whatever others have done; rejects like `commit`. */
+  readonly assure: () => Promise<void>;
   /** Looks by itself from now on; calls back when what is configured beside the routes has changed. */
   readonly watch: (onForeignChange: () => void) => void;
   readonly close: () => Promise<void>;
@@ -167,7 +169,7 @@ export class RouteStore {
       await this.#persistence.commit(effective);
       if (this.#isRefusing) this.#log.info('changes of routes can be kept again');
       this.#isRefusing = false;
-    }
+    } else await this.#persistence.assure();
     for (const [routespec, route] of effective)
       if (route === undefined) this.#routes.delete(routespec);
       else this.#routes.set(routespec, route);

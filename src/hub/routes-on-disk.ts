@@ -248,6 +248,11 @@ export class RoutesOnDisk implements RoutePersistence {
     });
   }
 
+  /** Without a journal the file is all there is, and somebody may have damaged it since the last commit. */
+  async assure(): Promise<void> {
+    if (this.#journal === undefined) await this.settle();
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#file.unwatch();
