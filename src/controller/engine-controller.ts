@@ -112,6 +112,11 @@ export class EngineController {
     return new EngineController({ ...options, static: configuration }, runtime, defaultCertificate);
   }
 
+  /** The command configurable-http-proxy brings its certificate along. */
+  get #hasOwnTls(): boolean {
+    return [...this.runtime.static.entryPoints.values()].some(({ serverTls }) => serverTls !== undefined);
+  }
+
   /** A provider's whole configuration; resolves when it is live in every accepting worker. */
   replace(provider: string, configuration: DynamicConfiguration): Promise<void> {
     return this.#publish(this.runtime.replace(provider, configuration));
@@ -123,7 +128,8 @@ export class EngineController {
   }
 
   #publish(change: TableChange | undefined): Promise<void> {
-    if (change !== undefined && this.runtime.offersFallback(change)) this.#defaultCertificate.offer();
+    if (change !== undefined && !this.#hasOwnTls && this.runtime.offersFallback(change))
+      this.#defaultCertificate.offer();
     return change === undefined ? Promise.resolve() : this.#control.publish(change);
   }
 

@@ -13,6 +13,7 @@ import type { IssuedPair } from '../support/authority.ts';
 import { CHP_TOKEN, startServingChp } from '../support/chp.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { temporaryFolder } from '../support/hub-store.ts';
+import { until } from '../support/sockets.ts';
 
 /** A server that wants to know who asks. */
 async function startTarget(t: TestContext, authority: Authority, pair: IssuedPair): Promise<string> {
@@ -63,10 +64,8 @@ describe('configurable-http-proxy with TLS', () => {
         ...['--redirect-port', String(redirectPort), '--default-target', target],
       ],
     });
-    assert.match(
-      chp.output(),
-      /Added HTTP to HTTPS redirection from http:\/\/\*:\d+ to https:\/\/127\.0\.0\.1:\d+\n/,
-    );
+    const added = /Added HTTP to HTTPS redirection from http:\/\/\*:\d+ to https:\/\/127\.0\.0\.1:\d+\n/;
+    await until(() => added.test(chp.output()), 'the redirection to be told');
     const ask = async (port: number, pair: Partial<IssuedPair>, path = '/'): Promise<string> => {
       const agent = new Agent({ connect: { ca: authority.cert, ...pair } });
       t.after(() => agent.destroy());
