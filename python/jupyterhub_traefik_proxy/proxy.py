@@ -349,7 +349,7 @@ class TraefikProxy(FormerInterface, Proxy):
         await self._call("POST", "/api/routespecs", {"remove": [wanted]})
 
     async def get_all_routes(self):
-        """With `last_activity` in the data of each route, where our own engine carries the requests; JupyterHub asks for that."""
+        """Routes that were used have `last_activity` in their data, with our own engine: JupyterHub looks for that."""
         return await self._call("GET", "/api/routespecs?activity=1")
 
     async def get_route(self, routespec):

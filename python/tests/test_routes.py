@@ -64,13 +64,26 @@ async def test_get_all_routes_starts_and_ends_empty(proxy, backend):
     for spec, each in data.items():
         await proxy.add_route(spec, target, each)
     routes = await proxy.get_all_routes()
-    for route in routes.values():
-        # As JupyterHub looks for it.
-        assert route["data"].pop("last_activity").endswith("Z")
     assert routes == {spec: {"routespec": spec, "target": target, "data": each} for spec, each in data.items()}
     for spec in data:
         await proxy.delete_route(spec)
     assert await proxy.get_all_routes() == {}
+
+
+async def test_a_route_that_was_used_says_when(proxy, backend, client):
+    await proxy.add_route("/user/zoe/", (await backend()).url, {"user": "zoe"})
+    await proxy.add_route("/user/other/", (await backend()).url, {"user": "other"})
+    await client(proxy, "/user/zoe/")
+
+    async def is_told():
+        return "last_activity" in (await proxy.get_all_routes())["/user/zoe/"]["data"]
+
+    # Workers tell once a second.
+    await until("the activity", is_told)
+    routes = await proxy.get_all_routes()
+    assert routes["/user/zoe/"]["data"]["last_activity"].endswith("Z")
+    assert routes["/user/other/"]["data"] == {"user": "other"}
+    assert (await proxy.get_route("/user/zoe/"))["data"] == {"user": "zoe"}
 
 
 async def test_a_route_is_replaced_with_all_its_data(proxy, backend, client):

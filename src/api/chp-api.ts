@@ -27,6 +27,8 @@ export interface RouteActivity {
   readonly lastActivity: (routespec: string) => number;
   /** Of what users do, as opposed to what their open tabs do by themselves; undefined when that is nothing so far. */
   readonly lastUserActivity: (routespec: string) => number | undefined;
+  /** Whether anything has passed since the route was added. */
+  readonly isUsed: (routespec: string) => boolean;
   /** The route was added or replaced just now. */
   readonly begin: (routespec: string) => void;
 }

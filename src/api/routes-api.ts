@@ -125,7 +125,7 @@ function registerRoutespecs(app: FastifyInstance, { table, activity }: RoutesApi
 
 /** As JupyterHub looks for it: in the data of a route. */
 function withActivity(route: HubRoute, activity: RouteActivity | undefined): HubRoute {
-  if (activity === undefined) return route;
+  if (activity?.isUsed(route.routespec) !== true) return route;
   return { ...route, data: { ...route.data, ...activityFields(route.routespec, activity) } };
 }
 

@@ -22,6 +22,8 @@ export interface ActivityReport {
 interface Clocks {
   last: number;
   user: number;
+  /** False from when the route was added until something passed. */
+  isUsed: boolean;
 }
 
 const saved = z.object({ routes: z.record(z.string(), z.tuple([z.number(), z.number()])) });
@@ -63,9 +65,14 @@ export class ActivityClock {
     return this.#clocks.get(keyOf(routespec))?.user || undefined;
   }
 
+  /** Whether anything has passed since the route was added. */
+  isUsed(routespec: string): boolean {
+    return this.#clocks.get(keyOf(routespec))?.isUsed ?? false;
+  }
+
   /** The route was added or replaced just now. */
   begin(routespec: string): void {
-    this.#clocks.set(keyOf(routespec), { last: Date.now(), user: 0 });
+    this.#clocks.set(keyOf(routespec), { last: Date.now(), user: 0, isUsed: false });
     this.#isChanged = true;
     if (this.#clocks.size > 2 * this.#options.routes.size + 1000) this.#forget();
   }
@@ -76,9 +83,10 @@ export class ActivityClock {
     for (const { router, agoMs, userAgoMs } of reports) {
       let clocks = this.#clocks.get(router);
       if (clocks === undefined) {
-        clocks = { last: this.#start, user: 0 };
+        clocks = { last: this.#start, user: 0, isUsed: true };
         this.#clocks.set(router, clocks);
       }
+      clocks.isUsed = true;
       clocks.last = Math.max(clocks.last, now - agoMs);
       if (userAgoMs !== undefined) clocks.user = Math.max(clocks.user, now - userAgoMs);
     }
@@ -128,6 +136,7 @@ export class ActivityClock {
         this.#clocks.set(keyOf(routespec), {
           last: Math.min(last, this.#start),
           user: Math.min(user, this.#start),
+          isUsed: true,
         });
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT')

@@ -61,7 +61,12 @@ async function makeApis(
   const nothing = (): void => undefined;
   const chp = createChpApi({
     table: store,
-    activity: { lastActivity: () => 0, lastUserActivity: () => undefined, begin: nothing },
+    activity: {
+      lastActivity: () => 0,
+      lastUserActivity: () => undefined,
+      isUsed: () => false,
+      begin: nothing,
+    },
     token: '',
     hostRouting: false,
     counters: { routesRead: nothing, routeAdded: nothing, routeDeleted: nothing, answered: nothing },
