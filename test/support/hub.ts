@@ -2,7 +2,15 @@
 
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  createWriteStream,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -141,16 +149,15 @@ export class Hub {
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
     this.#process = child;
+    const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
     await until(
       'JupyterHub to start',
-      async () => {
-        if (child.exitCode !== null || child.signalCode !== null) throw new Error('JupyterHub has ended');
-        return (await this.request('GET', '/hub/api/')).status === 200;
-      },
+      async () => hasEnded() || (await this.request('GET', '/hub/api/')).status === 200,
       START_MS,
     ).catch((error: unknown) => {
       throw new Error(`JupyterHub did not start:\n${this.log.slice(-3000)}`, { cause: error });
     });
+    if (hasEnded()) throw new Error(`JupyterHub has ended:\n${this.log.slice(-3000)}`);
   }
 
   /** A request through the proxy with the service's token. */
@@ -255,16 +262,16 @@ export async function createHub(extraConfig = ''): Promise<Hub> {
   return new Hub(folder, await freePorts(3), extraConfig);
 }
 
-/** Whatever a killed hub has left behind: its proxy and its servers know its folder. */
+/** Whatever a killed hub has left behind: its proxy, its servers and their kernels work in its folder. */
 function endLeftOvers(folder: string): void {
-  try {
-    const state: unknown = JSON.parse(
-      readFileSync(path.join(folder, 'jupyterhub-traefik-proxy.json'), 'utf8'),
-    );
-    if (typeof state === 'object' && state !== null && 'pid' in state)
-      process.kill(Number(state.pid), 'SIGKILL');
-  } catch {
-    // Nothing is left.
+  for (const pid of readdirSync('/proc')) {
+    if (!/^[0-9]+$/.test(pid)) continue;
+    try {
+      const place = readlinkSync(`/proc/${pid}/cwd`);
+      if (place === folder || place.startsWith(`${folder}/`)) process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It has ended in the meantime, or is somebody else's.
+    }
   }
 }
 
