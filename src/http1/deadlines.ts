@@ -44,9 +44,11 @@ export class Deadlines {
   }
 
   #sweep(): void {
+    // What was set since the last sweep counts from that one's clock: compared with today's, it would be over before its time.
+    const due = this.now;
     this.now = performance.now();
     for (const timed of this.#timed) {
-      if (timed.deadline === 0 || timed.deadline > this.now) continue;
+      if (timed.deadline === 0 || timed.deadline > due) continue;
       timed.deadline = 0;
       timed.onDeadline();
     }
