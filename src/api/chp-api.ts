@@ -1,7 +1,6 @@
 // The REST API of configurable-http-proxy, for its own command: paths, statuses, bodies and the form of documents are that program's.
 // Source: its REST API documentation and its observed answers. The token is checked before a body is read, which that program does after.
 
-import { createHash, timingSafeEqual } from 'node:crypto';
 import fastify from 'fastify';
 import type {
   FastifyError,
@@ -12,26 +11,20 @@ import type {
 } from 'fastify';
 import { z } from 'zod';
 import { errorText, ProxyError } from '../errors.ts';
-import type { HubRoute, Json } from '../hub/route.ts';
+import type { Json } from '../hub/route.ts';
 import type { Logger } from '../log.ts';
 import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
 import { openApiDocument } from './open-api.ts';
-import type { RouteTable } from './routes-api.ts';
-
-/** One route has room for any payload. */
-const MAX_ROUTE_BYTES = 1024 * 1024;
-
-/** When something last happened on a route. */
-export interface RouteActivity {
-  /** Milliseconds since the epoch. */
-  readonly lastActivity: (routespec: string) => number;
-  /** Of what users do, as opposed to what their open tabs do by themselves; undefined when that is nothing so far. */
-  readonly lastUserActivity: (routespec: string) => number | undefined;
-  /** Whether anything has passed since the route was added. */
-  readonly isUsed: (routespec: string) => boolean;
-  /** The route was added or replaced just now. */
-  readonly begin: (routespec: string) => void;
-}
+import {
+  chpDocument,
+  inactiveSince,
+  MAX_ROUTE_BYTES,
+  pathOf,
+  restOf,
+  takeBodiesAsText,
+  tokenChecker,
+} from './requests.ts';
+import type { RouteActivity, RouteTable } from './requests.ts';
 
 /** Counted for the metrics. */
 export interface ChpApiCounters {
@@ -59,6 +52,7 @@ const json: z.ZodType<Json> = z.json();
 const route = z.looseObject({ target: z.string() }).catchall(json);
 
 const ROUTES = /^\/api\/routes(?:\/.*)?$/;
+const TOKEN = /^token[ \t]+(\S+)[ \t]*$/;
 const OPEN_API = '/api/openapi.json';
 
 /** Builds the API; the caller lets it listen. */
@@ -75,11 +69,7 @@ export function createChpApi(options: ChpApiOptions): FastifyInstance {
       void (reply as FastifyReply).code(400).send(`Invalid path: ${error.message}`);
     },
   });
-  // JupyterHub labels its JSON in three different ways.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
-    done(null, body);
-  });
+  takeBodiesAsText(app);
   app.addHook('onResponse', (request, reply, done) => {
     logAnswer(request, reply, options);
     done();
@@ -93,7 +83,7 @@ export function createChpApi(options: ChpApiOptions): FastifyInstance {
     answerError(error, reply, options.log),
   );
   app.register((scope, _options, done) => {
-    const isRightToken = tokenChecker(options.token);
+    const isRightToken = options.token === '' ? () => true : tokenChecker(options.token, TOKEN);
     scope.addHook('onRequest', (request, reply, next) => {
       if (isRightToken(request.headers.authorization)) next();
       // The body is not read: the connection cannot be used any more when there is one.
@@ -118,7 +108,7 @@ function read(request: FastifyRequest, reply: FastifyReply, options: ChpApiOptio
   const found = options.table.routes.get(wanted(request, options));
   return found === undefined
     ? reply.code(404).send()
-    : sendJson(reply, JSON.stringify(document(found, options)));
+    : sendJson(reply, JSON.stringify(chpDocument(found, options.activity)));
 }
 
 async function add(
@@ -152,22 +142,8 @@ async function remove(
   return reply.code(204).send();
 }
 
-/** The fields that tell when a route was used; configurable-http-proxy has the first. */
-export function activityFields(routespec: string, activity: RouteActivity): Record<string, Json> {
-  const user = activity.lastUserActivity(routespec);
-  return {
-    last_activity: new Date(activity.lastActivity(routespec)).toISOString(),
-    ...(user === undefined ? {} : { last_user_activity: new Date(user).toISOString() }),
-  };
-}
-
-function document({ routespec, target, data }: HubRoute, { activity }: ChpApiOptions): Record<string, Json> {
-  return { ...data, target, ...activityFields(routespec, activity) };
-}
-
 function allRoutes(request: FastifyRequest, options: ChpApiOptions): Record<string, unknown> {
-  const { searchParams } = new URL(request.url, 'http://localhost');
-  const since = searchParams.get('inactiveSince') ?? searchParams.get('inactive_since') ?? '';
+  const since = inactiveSince(request);
   const limit = since === '' ? Infinity : Date.parse(since);
   if (Number.isNaN(limit))
     throw new ProxyError('JTP_ERR_API_REQUEST', {
@@ -177,25 +153,13 @@ function allRoutes(request: FastifyRequest, options: ChpApiOptions): Record<stri
   const documents = Object.create(null) as Record<string, unknown>;
   for (const found of options.table.routes.values())
     if (options.activity.lastActivity(found.routespec) < limit)
-      documents[pathOfRoutespec(found.routespec)] = document(found, options);
+      documents[pathOfRoutespec(found.routespec)] = chpDocument(found, options.activity);
   return documents;
 }
 
 function sendJson(reply: FastifyReply, text: string): FastifyReply {
   // As bytes: a string would get a charset that clients of configurable-http-proxy have never seen.
   return reply.header('content-type', 'application/json').send(Buffer.from(text, 'utf8'));
-}
-
-/** The path without the query, dots resolved, escapes as they came. */
-function pathOf(request: FastifyRequest): string {
-  const { url } = request;
-  return new URL(url.startsWith('/') ? `http://localhost${url}` : url).pathname;
-}
-
-/** What follows `/api/routes`; empty for the table as a whole. */
-function restOf(request: FastifyRequest): string {
-  const rest = pathOf(request).slice('/api/routes'.length);
-  return rest === '/' ? '' : rest;
 }
 
 /** The routespec that a request is about; slashes at the end and empty segments do not count. */
@@ -226,17 +190,6 @@ function parseBody(request: FastifyRequest): { readonly target: string; [key: st
   const result = route.safeParse(content);
   if (result.success) return result.data;
   throw new ProxyError('JTP_ERR_API_REQUEST', { message: "Must specify 'target' as string" });
-}
-
-/** `token T`; compared without telling by its time where they differ. */
-function tokenChecker(token: string): (authorization: string | undefined) => boolean {
-  if (token === '') return () => true;
-  const digest = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest();
-  const wantedDigest = digest(token);
-  return (authorization) => {
-    const given = /^token[ \t]+(\S+)[ \t]*$/.exec(authorization ?? '')?.[1];
-    return timingSafeEqual(digest(given ?? ''), wantedDigest) && given !== undefined;
-  };
 }
 
 function answerError(error: FastifyError | ProxyError, reply: FastifyReply, log: Logger): FastifyReply {

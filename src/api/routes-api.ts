@@ -1,35 +1,35 @@
 // The REST API that routes are managed by: exact routespecs in bulk for the JupyterHub plug-in, and configurable-http-proxy's calls for
 // everybody who knew those. The token is checked before a body is read. Source of the second part: its REST API documentation.
 
-import { hash, timingSafeEqual } from 'node:crypto';
 import fastify from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { errorText, ProxyError } from '../errors.ts';
-import type { HubRoute, Json, RouteChange, RouteData } from '../hub/route.ts';
+import type { HubRoute, Json, RouteData } from '../hub/route.ts';
 import { isTree } from '../hub/values.ts';
 import type { Logger } from '../log.ts';
 import { normalizeRoutespec } from '../hub/routespec.ts';
-import { activityFields } from './chp-api.ts';
-import type { RouteActivity } from './chp-api.ts';
 import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
 import { listing } from './listing.ts';
 import { openApiDocument } from './open-api.ts';
+import {
+  activityFields,
+  chpDocument,
+  inactiveSince,
+  MAX_ROUTE_BYTES,
+  pathOf,
+  restOf,
+  takeBodiesAsText,
+  tokenChecker,
+} from './requests.ts';
+import type { RouteActivity, RouteTable } from './requests.ts';
 
-/** One route has room for any payload; a bulk change for a hundred thousand routes. */
-const MAX_ROUTE_BYTES = 1024 * 1024;
+/** A bulk change has room for a hundred thousand routes. */
 const MAX_BULK_BYTES = 64 * 1024 * 1024;
 
 const JSON_TYPE = 'application/json; charset=utf-8';
-/** A path that is what it says: no query, no dots, nothing that would have to be escaped. */
-const PLAIN_PATH = /^(?:\/(?!\.)[A-Za-z0-9\-._~@]*)+$/;
-
-/** Where routes are kept. */
-export interface RouteTable {
-  readonly routes: ReadonlyMap<string, HubRoute>;
-  /** Resolves when the change is durable and live. */
-  readonly change: (change: RouteChange) => Promise<void>;
-}
+/** As JupyterHub sends it, or with the usual word. */
+const TOKEN = /^(?:token|bearer)[ \t]+(\S+)[ \t]*$/i;
 
 /** What the API is made of. */
 export interface RoutesApiOptions {
@@ -61,11 +61,7 @@ export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
     forceCloseConnections: true,
     exposeHeadRoutes: false,
   });
-  // JupyterHub labels its JSON in three different ways.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
-    done(null, body);
-  });
+  takeBodiesAsText(app);
   const known = /^\/api\/(?:routes(?:\/.*)?|routespecs|health|openapi\.json)$/;
   app.setNotFoundHandler((request, reply) =>
     known.test(pathOf(request))
@@ -73,7 +69,7 @@ export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
       : fail(reply, 404, 'there is nothing here; routes are at /api/routes and /api/routespecs'),
   );
   app.setErrorHandler((error: FastifyError, _request, reply) => answerError(error, reply, options.log));
-  const isRightToken = tokenChecker(options.token);
+  const isRightToken = tokenChecker(options.token, TOKEN);
   app.register((scope, _options, done) => {
     scope.addHook('onRequest', (request, reply, next) => {
       if (isRightToken(request.headers.authorization)) next();
@@ -169,14 +165,7 @@ function registerChpRoutes(app: FastifyInstance, { table, activity }: RoutesApiO
   }
 }
 
-function chpDocument(
-  { routespec, target, data: payload }: HubRoute,
-  activity: RouteActivity | undefined,
-): Readonly<Record<string, Json>> {
-  return { ...payload, target, ...(activity === undefined ? {} : activityFields(routespec, activity)) };
-}
-
-/** The same as text, without a copy of the data. */
+/** `chpDocument` as text, without a copy of the data. */
 function chpText(route: HubRoute, activity: RouteActivity | undefined): string {
   const { routespec, target, data: payload } = route;
   const text = JSON.stringify(payload);
@@ -198,8 +187,7 @@ function idleRoutes(
 ): Iterable<HubRoute> {
   const routes = table.routes.values();
   if (!request.url.includes('?')) return routes;
-  const { searchParams } = new URL(request.url, 'http://localhost');
-  const since = searchParams.get('inactiveSince') ?? searchParams.get('inactive_since') ?? '';
+  const since = inactiveSince(request);
   if (since === '') return routes;
   const limit = Date.parse(since);
   if (Number.isNaN(limit))
@@ -208,19 +196,6 @@ function idleRoutes(
     });
   if (activity === undefined) return [];
   return [...routes].filter(({ routespec }) => activity.lastActivity(routespec) < limit);
-}
-
-/** The path without the query, dots resolved, escapes as they came. */
-function pathOf(request: FastifyRequest): string {
-  const { url } = request;
-  if (PLAIN_PATH.test(url)) return url;
-  return new URL(url.startsWith('/') ? `http://localhost${url}` : url).pathname;
-}
-
-/** What follows `/api/routes`; empty for the table as a whole. */
-function restOf(request: FastifyRequest): string {
-  const rest = pathOf(request).slice('/api/routes'.length);
-  return rest === '/' ? '' : rest;
 }
 
 function wanted(request: FastifyRequest): string {
@@ -255,17 +230,6 @@ function parseBody<T>(request: FastifyRequest, schema: z.ZodType<T>): T {
   throw new ProxyError('JTP_ERR_API_REQUEST', {
     message: `the body is not right: ${place === '' ? '' : `${place}: `}${issue?.message ?? ''}`,
   });
-}
-
-/** `token T`, as JupyterHub sends it, or `Bearer T`; compared without telling by its time where they differ. */
-function tokenChecker(token: string): (authorization: string | undefined) => boolean {
-  // Of equal length, whatever was sent.
-  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
-  const wantedDigest = digest(token);
-  return (authorization) => {
-    const given = /^(?:token|bearer)[ \t]+(\S+)[ \t]*$/i.exec(authorization ?? '')?.[1];
-    return timingSafeEqual(digest(given ?? ''), wantedDigest) && given !== undefined;
-  };
 }
 
 function fail(reply: FastifyReply, status: number, message: string): FastifyReply {

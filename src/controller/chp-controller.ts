@@ -4,7 +4,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import { createChpApi } from '../api/chp-api.ts';
-import type { RouteTable } from '../api/routes-api.ts';
+import type { RouteTable } from '../api/requests.ts';
 import { chpUrl, tlsServerOptions } from '../config/chp.ts';
 import type { ChpAddress, ChpControllerSettings, ChpTls } from '../config/chp.ts';
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';

@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { createRoutesApi } from '../api/routes-api.ts';
-import type { RouteTable } from '../api/routes-api.ts';
+import type { RouteTable } from '../api/requests.ts';
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
 import { ActivityClock } from '../hub/activity.ts';

@@ -1,0 +1,89 @@
+// What both REST APIs for routes have in common: the plug-in's with configurable-http-proxy's calls beside it, and that program's own for
+// the command of its name. They differ in words and statuses, not in what a path, a token or the document of a route is.
+
+import { hash, timingSafeEqual } from 'node:crypto';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { HubRoute, Json, RouteChange } from '../hub/route.ts';
+
+/** One route has room for any payload. */
+export const MAX_ROUTE_BYTES = 1024 * 1024;
+
+/** A path that is what it says: no query, no dots, nothing that would have to be escaped. */
+const PLAIN_PATH = /^(?:\/(?!\.)[A-Za-z0-9\-._~@]*)+$/;
+
+/** Where routes are kept. */
+export interface RouteTable {
+  readonly routes: ReadonlyMap<string, HubRoute>;
+  /** Resolves when the change is durable and live. */
+  readonly change: (change: RouteChange) => Promise<void>;
+}
+
+/** When something last happened on a route. */
+export interface RouteActivity {
+  /** Milliseconds since the epoch. */
+  readonly lastActivity: (routespec: string) => number;
+  /** Of what users do, as opposed to what their open tabs do by themselves; undefined when that is nothing so far. */
+  readonly lastUserActivity: (routespec: string) => number | undefined;
+  /** Whether anything has passed since the route was added. */
+  readonly isUsed: (routespec: string) => boolean;
+  /** The route was added or replaced just now. */
+  readonly begin: (routespec: string) => void;
+}
+
+/** Bodies are text whatever they are called: JupyterHub labels its JSON in three different ways. */
+export function takeBodiesAsText(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    done(null, body);
+  });
+}
+
+/** The path without the query, dots resolved, escapes as they came. */
+export function pathOf(request: FastifyRequest): string {
+  const { url } = request;
+  if (PLAIN_PATH.test(url)) return url;
+  return new URL(url.startsWith('/') ? `http://localhost${url}` : url).pathname;
+}
+
+/** What follows `/api/routes`; empty for the table as a whole. */
+export function restOf(request: FastifyRequest): string {
+  const rest = pathOf(request).slice('/api/routes'.length);
+  return rest === '/' ? '' : rest;
+}
+
+/** `inactiveSince` of a request under both its names; empty when it is not asked for. */
+export function inactiveSince(request: FastifyRequest): string {
+  const { searchParams } = new URL(request.url, 'http://localhost');
+  return searchParams.get('inactiveSince') ?? searchParams.get('inactive_since') ?? '';
+}
+
+/** The fields that tell when a route was used; configurable-http-proxy has the first. */
+export function activityFields(routespec: string, activity: RouteActivity): Record<string, Json> {
+  const user = activity.lastUserActivity(routespec);
+  return {
+    last_activity: new Date(activity.lastActivity(routespec)).toISOString(),
+    ...(user === undefined ? {} : { last_user_activity: new Date(user).toISOString() }),
+  };
+}
+
+/** A route as configurable-http-proxy shows it; without `activity` nobody knows when it was used. */
+export function chpDocument(
+  { routespec, target, data }: HubRoute,
+  activity: RouteActivity | undefined,
+): Record<string, Json> {
+  return { ...data, target, ...(activity === undefined ? {} : activityFields(routespec, activity)) };
+}
+
+/**
+ * Whether the Authorization header has the token, which is the only group of `form`; compared without telling by its time where they
+ * differ.
+ */
+export function tokenChecker(token: string, form: RegExp): (authorization: string | undefined) => boolean {
+  // Of equal length, whatever was sent.
+  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
+  const wantedDigest = digest(token);
+  return (authorization) => {
+    const given = form.exec(authorization ?? '')?.[1];
+    return timingSafeEqual(digest(given ?? ''), wantedDigest) && given !== undefined;
+  };
+}
