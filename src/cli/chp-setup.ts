@@ -48,7 +48,7 @@ export function setUpChp(options: ChpOptions, isGiven: Given, env: NodeJS.Proces
     options.statsdPort !== undefined ||
     options.statsdPrefix !== undefined
   )
-    warnings.push('--statsd-* has no effect; metrics are served with --metrics-port');
+    warnings.push('--statsd-* has no effect');
   if (options.sslAllowRc4 === true) warnings.push('--ssl-allow-rc4 has no effect: no supported Node has RC4');
   const address = publicAddress(options);
   const redirectTo = options.redirectTo ?? options.port;
