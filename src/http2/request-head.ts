@@ -10,6 +10,7 @@ import { MessageHead } from '../http1/head.ts';
 import type { ParserLimits, Trailers } from '../http1/parser.ts';
 import { readRequest } from '../http1/request.ts';
 import type { Request } from '../http1/request.ts';
+import { CONNECTION_FIELDS } from './connection-fields.ts';
 
 /** A request and its head. */
 export interface Http2Request {
@@ -24,16 +25,6 @@ const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const TARGET = /^[\x21-\x7e\x80-\xff]+$/;
 const KNOWN_METHODS = new Set(METHODS);
-
-/** Fields of one connection that HTTP/2 has other means for. Source: RFC 9113 §8.2.2. */
-const CONNECTION_FIELDS = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-]);
 
 /** Names come back with every request: the ones that were checked are remembered, up to a bound. */
 const CHECKED_NAMES = 1000;

@@ -1,19 +1,12 @@
 // Header lines of HTTP/1.1 as the header object that node:http2 takes. Lines that were let through come as text, whatever wrote them.
 
 import type { OutgoingHttpHeaders } from 'node:http2';
+import { CONNECTION_FIELDS } from './connection-fields.ts';
 
 type Fields = Record<string, string | string[]>;
 
-/** Fields of one connection, which node:http2 refuses. Source: RFC 9113 §8.2.2. */
-const CONNECTION_FIELDS = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-  'te',
-]);
+/** What node:http2 refuses in a response. */
+const REFUSED_FIELDS = new Set([...CONNECTION_FIELDS, 'te']);
 
 const KNOWN_NAMES = 1000;
 /** Name as written → in lower case; empty for one that must not be sent. */
@@ -23,7 +16,7 @@ function fieldName(written: string): string {
   const known = names.get(written);
   if (known !== undefined) return known;
   const lower = written.toLowerCase();
-  const name = CONNECTION_FIELDS.has(lower) ? '' : lower;
+  const name = REFUSED_FIELDS.has(lower) ? '' : lower;
   if (names.size < KNOWN_NAMES) names.set(written, name);
   return name;
 }
