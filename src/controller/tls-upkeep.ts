@@ -1,7 +1,7 @@
 // What has to be done about TLS from time to time: files of certificates that somebody renews are read again, and the key of session tickets
 // is changed. Files are looked at, not watched: events get lost where certificates live (mounted secrets, links that are switched).
 
-import { statSync } from 'node:fs';
+import { signatureOf } from '../provider/signature.ts';
 
 const LOOK_MS = 1000;
 const TICKET_KEY_MS = 12 * 3_600_000;
@@ -45,15 +45,4 @@ export class TlsUpkeep {
     this.#read = now;
     this.#options.onFilesChanged();
   }
-}
-
-function signatureOf(files: readonly string[]): string {
-  return files
-    .map((file) => {
-      const found = statSync(file, { throwIfNoEntry: false });
-      return found === undefined
-        ? `${file} -`
-        : `${file} ${String(found.ino)} ${String(found.size)} ${String(found.mtimeMs)}`;
-    })
-    .join('\n');
 }

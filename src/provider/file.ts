@@ -17,6 +17,7 @@ import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
 import type { FileProviderConfiguration } from '../config/static.ts';
 import { ConfigError, errnoOf, errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { signatureOf } from './signature.ts';
 
 /** Several events of one change are taken as one. */
 const GATHER_MS = 20;
@@ -269,17 +270,6 @@ function filesIn(folder: string): readonly string[] {
     else if (EXTENSIONS.has(extname(name).toLowerCase())) found.push(path);
   }
   return found;
-}
-
-function signatureOf(files: readonly string[]): string {
-  return files
-    .map((file) => {
-      const found = statSync(file, { throwIfNoEntry: false });
-      return found === undefined
-        ? `${file} -`
-        : `${file} ${String(found.ino)} ${String(found.size)} ${String(found.mtimeMs)}`;
-    })
-    .join('\n');
 }
 
 function reasonOf(error: unknown): string {
