@@ -46,6 +46,8 @@ export class EngineController {
   readonly #apiPath: string;
   readonly #controlPath: string;
   readonly #defaultCertificate: DefaultCertificate;
+  /** The command configurable-http-proxy brings its certificate along. */
+  readonly #hasOwnTls: boolean;
   readonly #upkeep: TlsUpkeep;
   #isTerminating = false;
 
@@ -56,6 +58,9 @@ export class EngineController {
   ) {
     this.runtime = runtime;
     this.#defaultCertificate = defaultCertificate;
+    this.#hasOwnTls = [...options.static.entryPoints.values()].some(
+      ({ serverTls }) => serverTls !== undefined,
+    );
     this.#upkeep = new TlsUpkeep({
       files: () => runtime.tlsFiles,
       onFilesChanged: () => {
@@ -110,11 +115,6 @@ export class EngineController {
     });
     runtime.replace('internal', internalConfiguration(configuration));
     return new EngineController({ ...options, static: configuration }, runtime, defaultCertificate);
-  }
-
-  /** The command configurable-http-proxy brings its certificate along. */
-  get #hasOwnTls(): boolean {
-    return [...this.runtime.static.entryPoints.values()].some(({ serverTls }) => serverTls !== undefined);
   }
 
   /** A provider's whole configuration; resolves when it is live in every accepting worker. */
