@@ -21,6 +21,7 @@ import type { Logger } from '../log.ts';
 import { tell } from '../supervisor/child.ts';
 import type { ControllerStart, FromController } from '../supervisor/messages.ts';
 import { EngineController } from './engine-controller.ts';
+import { createGatedTable } from './gated-table.ts';
 import type { RunningController } from './main.ts';
 import { MemoryTable } from './memory-table.ts';
 
@@ -51,16 +52,7 @@ export async function startChpController(
   const storage = await openStorage(start, settings, { engine, log });
   const stopped = await rememberStopped(start, settings, { engine, routes: storage.table.routes, log });
   await engine.start();
-  const workersKnown = newGate();
-  const table: RouteTable = {
-    routes: storage.table.routes,
-    change: async (change) => {
-      // A controller that takes another's place would wait for nobody before it is told who accepts.
-      await workersKnown.opened;
-      await storage.table.change(change);
-      void stopped.onChange(change);
-    },
-  };
+  const table = createGatedTable(storage.table, stopped);
   const activity = new ActivityClock({
     routes: storage.table.routes,
     file:
@@ -93,7 +85,7 @@ export async function startChpController(
   return {
     setAccepting: (workerIds) => {
       engine.setAccepting(workerIds);
-      workersKnown.open();
+      table.open();
     },
     reload: storage.reload,
     onServing: () => Promise.resolve(),
@@ -198,12 +190,4 @@ async function listen(app: FastifyInstance, address: ChpAddress, what: string): 
       cause,
     });
   }
-}
-
-function newGate(): { readonly opened: Promise<void>; readonly open: () => void } {
-  let open = (): void => undefined;
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open };
 }

@@ -26,6 +26,7 @@ import { tell } from '../supervisor/child.ts';
 import type { ControllerStart, FromController } from '../supervisor/messages.ts';
 import { VERSION } from '../version.ts';
 import { EngineController } from './engine-controller.ts';
+import { createGatedTable } from './gated-table.ts';
 import type { RunningController } from './main.ts';
 
 const LOOPBACK = '127.0.0.1';
@@ -77,21 +78,12 @@ async function startEmbedded(
   });
   await stopped.start();
   await engine.start();
-  // A controller that takes another's place does not know the workers before it is told: until then nothing would be waited for.
-  const workersKnown = newGate();
-  const table: RouteTable = {
-    routes: store.routes,
-    change: async (change) => {
-      await workersKnown.opened;
-      await store.change(change);
-      void stopped.onChange(change);
-    },
-  };
+  const table = createGatedTable(store, stopped);
   const api = await listen({ start, settings, table, activity, log });
   return {
     setAccepting: (workerIds) => {
       engine.setAccepting(workerIds);
-      workersKnown.open();
+      table.open();
     },
     reload: () => store.reload(),
     onServing: () => Promise.resolve(),
@@ -207,12 +199,4 @@ async function listen(options: {
   const apiPort = address !== null && typeof address === 'object' ? address.port : port;
   tell({ type: 'ready', apiUrl: `http://${LOOPBACK}:${String(apiPort)}`, apiPort } satisfies FromController);
   return api;
-}
-
-function newGate(): { readonly opened: Promise<void>; readonly open: () => void } {
-  let open = (): void => undefined;
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open };
 }
