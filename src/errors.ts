@@ -40,6 +40,12 @@ const ERROR_KINDS = {
     retry: 'never',
     status: 500,
   },
+  JTP_ERR_STORE_ABANDONED: {
+    message: 'this process does not keep the routes any more',
+    source: 'internal',
+    retry: 'safe',
+    status: 503,
+  },
   JTP_ERR_STORE_READ: {
     message: 'the routes file cannot be read',
     source: 'internal',

@@ -317,7 +317,7 @@ export class RoutesOnDisk implements RoutePersistence {
 
   #assertNotReplaced(): void {
     if (this.#isReplaced())
-      throw new ProxyError('JTP_ERR_STORE_WRITE', {
+      throw new ProxyError('JTP_ERR_STORE_ABANDONED', {
         message: `${this.#file.path} is not written any more: the supervisor of this process is gone, another one may have taken over`,
       });
   }
