@@ -1,7 +1,6 @@
 // The design's spike: two workers, 100,000 routes, 3,000 open tunnels, and each process killed in turn. Who is refused, what is lost, how
 // long until everything is as before, and how long the controller's event loop is busy meanwhile?
 
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -10,8 +9,9 @@ import type { Bench, Question } from './common/bench.ts';
 import { jtpPeer } from './common/peer-traefik.ts';
 import type { StartedPeer } from './common/peer.ts';
 import { routePath } from './common/peer.ts';
-import { freePort, processTree, startProgram, waitForPort } from './common/processes.ts';
+import { freePort, startProgram, waitForPort } from './common/processes.ts';
 import { figure, machine, markdownTable } from './common/table.ts';
+import { isAccepting, processesTitled, untilTrue } from './common/watching.ts';
 
 const ROUTES = 100_000;
 const TUNNELS = 3000;
@@ -19,7 +19,6 @@ const TUNNELS_AT_ONCE = 100;
 /** How often a new connection is tried, and how often the API is asked. */
 const PROBE_MS = 5;
 const WATCH_MS = 3000;
-const RECOVERY_LIMIT_MS = 60_000;
 
 /** Opens tunnels and counts those that are still open. */
 class Tunnels {
@@ -118,54 +117,6 @@ class Prober {
   }
 }
 
-function titleOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${String(pid)}/cmdline`, 'latin1')
-      .replaceAll('\0', ' ')
-      .trim();
-  } catch {
-    return '';
-  }
-}
-
-function processesTitled(root: number, title: string): number[] {
-  return processTree(root).filter((pid) => titleOf(pid).startsWith(title));
-}
-
-/** Whether a process has the listening socket of a port: the kernel names it by its inode. */
-function isListening(pid: number, port: number): boolean {
-  const hex = port.toString(16).toUpperCase().padStart(4, '0');
-  const inodes = readFileSync('/proc/net/tcp', 'latin1')
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields[1]?.endsWith(`:${hex}`) === true && fields[3] === '0A')
-    .map((fields) => `socket:[${fields[9] ?? ''}]`);
-  try {
-    const folder = `/proc/${String(pid)}/fd`;
-    return readdirSync(folder).some((name) => inodes.includes(linkOf(path.join(folder, name))));
-  } catch {
-    return false;
-  }
-}
-
-function linkOf(place: string): string {
-  try {
-    return readlinkSync(place);
-  } catch {
-    // Closed meanwhile.
-    return '';
-  }
-}
-
-async function untilTrue(isTrue: () => boolean | Promise<boolean>, what: string): Promise<number> {
-  const startedAt = performance.now();
-  while (!(await isTrue())) {
-    if (performance.now() - startedAt > RECOVERY_LIMIT_MS) throw new Error(`${what} takes too long`);
-    await sleep(5);
-  }
-  return performance.now() - startedAt;
-}
-
 interface Scene {
   readonly bench: Bench;
   readonly started: StartedPeer;
@@ -216,7 +167,7 @@ async function measureAll(scene: Scene): Promise<string[][]> {
     'one worker of two',
     ...(await killed(scene, worker, () =>
       processesTitled(root, 'jtp worker').some(
-        (pid) => pid !== worker && pid !== other && isListening(pid, started.port),
+        (pid) => pid !== worker && pid !== other && isAccepting(pid, started.port),
       ),
     )),
   ]);

@@ -14,6 +14,7 @@ import { churnQuestion } from './churn.ts';
 import { connections } from './connections.ts';
 import { bodies } from './bodies.ts';
 import { processes } from './processes.ts';
+import { replacement } from './replacement.ts';
 import { routes } from './routes.ts';
 import { routesApi } from './routes-api.ts';
 import { routesClass } from './routes-class.ts';
@@ -30,6 +31,7 @@ const QUESTIONS: readonly Question[] = [
   tls,
   connections,
   processes,
+  replacement,
   tunnels,
   churnQuestion,
   routesApi,

@@ -8,6 +8,7 @@ import type { FastifyInstance } from 'fastify';
 import { registerReadApi } from '../api/read-api.ts';
 import { ControlServer } from '../channel/control-server.ts';
 import type { ActivityMessage } from '../channel/messages.ts';
+import { API_SOCKET, CONTROL_SOCKET } from '../channel/socket-names.ts';
 import type { DynamicConfiguration } from '../config/dynamic.ts';
 import type { StaticConfiguration } from '../config/static.ts';
 import type { Logger } from '../log.ts';
@@ -22,10 +23,6 @@ import { parseTargetUrl } from '../upstream/target-address.ts';
 import { assertUsableTransport } from '../upstream/transport.ts';
 import { VERSION } from '../version.ts';
 import { TlsUpkeep } from './tls-upkeep.ts';
-
-/** Files in the private runtime folder. */
-export const CONTROL_SOCKET = 'control.sock';
-export const API_SOCKET = 'api.sock';
 
 /** What an engine controller is made of. */
 export interface EngineControllerOptions {

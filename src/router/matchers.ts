@@ -1,7 +1,8 @@
 // Matchers and whole rules as functions of a request. Each matcher is one entry of a table; what can be prepared is prepared once.
 
+import { createRequire } from 'node:module';
 import { BlockList, isIP } from 'node:net';
-import { RE2JS } from 're2js';
+import type { RE2JS } from 're2js';
 import { errorText, ProxyError } from '../errors.ts';
 import { canonicalRulePath, decodedPath } from './canonical-path.ts';
 import type { MatcherName, Rule } from './rule.ts';
@@ -61,9 +62,17 @@ function hostPredicate(argument: string): Predicate {
   };
 }
 
+let engine: typeof RE2JS | undefined;
+
+/** Loaded with the first expression: most tables have none, and a worker that replaces another one has no time to lose. */
+function loadEngine(): typeof RE2JS {
+  engine ??= (createRequire(import.meta.url)('re2js') as { RE2JS: typeof RE2JS }).RE2JS;
+  return engine;
+}
+
 function compile(matcher: MatcherName, expression: string): RE2JS {
   try {
-    return RE2JS.compile(expression);
+    return loadEngine().compile(expression);
   } catch (cause) {
     throw new ProxyError('JTP_ERR_RULE_INVALID', {
       message: `error while adding rule ${matcher}: compiling ${matcher === 'PathRegexp' ? 'PathPrefix' : matcher} matcher: ${errorText(cause)}`,

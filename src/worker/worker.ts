@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { ControlClient } from '../channel/control-client.ts';
-import { API_SOCKET, CONTROL_SOCKET } from '../controller/engine-controller.ts';
+import { API_SOCKET, CONTROL_SOCKET } from '../channel/socket-names.ts';
 import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import { errorText } from '../errors.ts';
 import { createLogger } from '../log.ts';
