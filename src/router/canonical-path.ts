@@ -18,6 +18,9 @@ CLASSES[0x20] = 2;
 CLASSES[0x7f] = 2;
 CLASSES['#'.charCodeAt(0)] = 2;
 
+/** Nothing to escape, to decode or to write in another case. */
+const PLAIN = /^[A-Za-z0-9\-_~!$&'()*+,;=:@[\]/.]*$/;
+
 const UNRESERVED = /^[A-Za-z0-9\-._~@]$/;
 
 /**
@@ -76,6 +79,7 @@ function resolveSegments(path: string): string {
 
 /** The same form for a path in a rule, which people write decoded: `/user/秀樹`, `/a b`. Dots and slashes stay as written. */
 export function canonicalRulePath(path: string): string {
+  if (PLAIN.test(path)) return path;
   const bytes = Buffer.from(path, 'utf8').toString('latin1');
   let text = '';
   for (let index = 0; index < bytes.length; index++) {

@@ -1,9 +1,10 @@
 // Request → router, at a cost that does not depend on how many routers there are: a map of hosts to tries of path segments.
 //
 //   rule ──or──► alternatives, each: one host (or any) + one path or prefix + whatever else must hold
-//   trie node: exact paths that end here · prefixes that end inside the next segment · children by segment
+//   trie node: prefixes that end with it · children by segment · rarely: exact paths, prefixes that end inside the next segment
 //
-// A lookup walks one branch for the request's host and one for any host, and keeps the matching entry of the highest priority. Only
+// A large table is not in the processor's caches, so every object that a lookup meets costs: a hub's prefix is one map, one node and one
+// entry. A lookup walks one branch for the request's host and one for any host, and keeps the matching entry of the highest priority. Only
 // rules without any host or path, and conditions a trie cannot express, are evaluated, and only where they could still win.
 
 import { canonicalRulePath } from './canonical-path.ts';
@@ -22,15 +23,25 @@ interface Entry<T> {
   readonly value: T;
   /** What the place in the trie does not say already; undefined = nothing. */
   readonly condition: Predicate | undefined;
+  /** The next one in the same place, in order of priority. */
+  next: Entry<T> | undefined;
 }
 
-/** Maps that are `NONE` have to be replaced before something is put into them: most nodes are leaves, and three empty maps are 600 bytes. */
+/** Lists of entries are named by their first one. */
 interface Node<T> {
+  /** `NONE` has to be replaced before something is put into it: most nodes are leaves. */
   children: Map<string, Node<T>>;
-  /** Entries for exactly this path, by what follows the last slash. */
-  exact: Map<string, Entry<T>[]>;
-  /** Entries for every path that goes on with the key, which contains no slash. */
-  prefixes: Map<string, Entry<T>[]>;
+  /** Entries for every path that begins with this node's and a slash. */
+  below: Entry<T> | undefined;
+  partial: PartialSegments<T> | undefined;
+}
+
+/** What a path is compared with behind its last, or its next, slash. */
+interface PartialSegments<T> {
+  /** Entries for exactly this path. */
+  readonly exact: Map<string, Entry<T>>;
+  /** Entries for every path that goes on with the key, which contains no slash and is not empty. */
+  readonly prefixes: Map<string, Entry<T>>;
   /** The lengths of those keys, each once. */
   lengths: readonly number[];
 }
@@ -68,7 +79,7 @@ export class RoutingTable<T> {
         root = createNode();
         this.#hosts.set(host, root);
       }
-      const entry = { name, priority: router.priority, value: router.value, condition };
+      const entry = { name, priority: router.priority, value: router.value, condition, next: undefined };
       addEntry(root, path, isExact, entry);
     }
     this.#placements.set(name, alternatives);
@@ -100,10 +111,13 @@ export class RoutingTable<T> {
 
 /** Always empty. */
 const NONE = new Map<string, never>();
-const NO_LENGTHS: readonly number[] = [];
 
 function createNode<T>(): Node<T> {
-  return { children: NONE, exact: NONE, prefixes: NONE, lengths: NO_LENGTHS };
+  return { children: NONE, below: undefined, partial: undefined };
+}
+
+function createPartial<T>(): PartialSegments<T> {
+  return { exact: new Map(), prefixes: new Map(), lengths: [] };
 }
 
 /** Splits `/user/zoe/x` into the nodes `user`, `zoe` and the rest `x`. */
@@ -125,12 +139,36 @@ function addEntry<T>(root: Node<T>, path: string, isExact: boolean, entry: Entry
     }
     node = child;
   }
-  if (isExact && node.exact === NONE) node.exact = new Map();
-  if (!isExact && node.prefixes === NONE) node.prefixes = new Map();
-  const entries = isExact ? node.exact : node.prefixes;
-  const list = [...(entries.get(rest) ?? []), entry].sort(compareEntries);
-  entries.set(rest, list);
-  if (!isExact && !node.lengths.includes(rest.length)) node.lengths = [...node.lengths, rest.length];
+  if (rest === '' && !isExact) {
+    node.below = inserted(node.below, entry);
+    return;
+  }
+  const partial = (node.partial ??= createPartial());
+  const entries = isExact ? partial.exact : partial.prefixes;
+  entries.set(rest, inserted(entries.get(rest), entry));
+  if (!isExact && !partial.lengths.includes(rest.length)) partial.lengths = [...partial.lengths, rest.length];
+}
+
+/** The list with one more entry. */
+function inserted<T>(first: Entry<T> | undefined, entry: Entry<T>): Entry<T> {
+  if (first === undefined || compareEntries(entry, first) < 0) {
+    entry.next = first;
+    return entry;
+  }
+  let before = first;
+  while (before.next !== undefined && compareEntries(before.next, entry) <= 0) before = before.next;
+  entry.next = before.next;
+  before.next = entry;
+  return first;
+}
+
+/** The list without a router's entries. */
+function without<T>(first: Entry<T> | undefined, name: string): Entry<T> | undefined {
+  let start = first;
+  while (start?.name === name) start = start.next;
+  for (let entry = start; entry !== undefined; entry = entry.next)
+    while (entry.next?.name === name) entry.next = entry.next.next;
+  return start;
 }
 
 /** Returns true when the trie is empty afterwards. */
@@ -144,14 +182,8 @@ function removeEntry<T>(root: Node<T>, path: string, isExact: boolean, name: str
   }
   const node = nodes.at(-1);
   if (node === undefined) return false;
-  const entries = isExact ? node.exact : node.prefixes;
-  const left = (entries.get(rest) ?? []).filter((entry) => entry.name !== name);
-  if (left.length > 0) entries.set(rest, left);
-  else {
-    entries.delete(rest);
-    // Lengths that no key has any more only cost a failing look-up; they go with the last key.
-    if (node.prefixes.size === 0) node.lengths = NO_LENGTHS;
-  }
+  if (rest === '' && !isExact) node.below = without(node.below, name);
+  else removePartial(node, rest, isExact, name);
   for (let depth = nodes.length - 1; depth > 0; depth--) {
     const child = nodes[depth];
     if (child === undefined || !isEmpty(child)) break;
@@ -160,8 +192,20 @@ function removeEntry<T>(root: Node<T>, path: string, isExact: boolean, name: str
   return isEmpty(root);
 }
 
+function removePartial<T>(node: Node<T>, rest: string, isExact: boolean, name: string): void {
+  const { partial } = node;
+  if (partial === undefined) return;
+  const entries = isExact ? partial.exact : partial.prefixes;
+  const left = without(entries.get(rest), name);
+  if (left !== undefined) entries.set(rest, left);
+  else entries.delete(rest);
+  // Lengths that no key has any more only cost a failing look-up; they go with the last key.
+  if (partial.prefixes.size === 0) partial.lengths = [];
+  if (partial.prefixes.size === 0 && partial.exact.size === 0) node.partial = undefined;
+}
+
 function isEmpty<T>(node: Node<T>): boolean {
-  return node.children.size === 0 && node.exact.size === 0 && node.prefixes.size === 0;
+  return node.children.size === 0 && node.below === undefined && node.partial === undefined;
 }
 
 function compareEntries<T>(a: Entry<T>, b: Entry<T>): number {
@@ -178,18 +222,16 @@ function walk<T>(root: Node<T>, request: RoutingRequest, before: Entry<T> | unde
   while (node !== undefined) {
     const slash = path.indexOf('/', start);
     const end = slash < 0 ? path.length : slash;
-    for (const length of node.lengths) {
-      if (start + length > end) continue;
-      const entries = node.prefixes.get(length === 0 ? '' : path.slice(start, start + length));
-      if (entries !== undefined) best = better(entries, request, best);
-    }
-    if (slash < 0) {
-      if (node.exact.size > 0) {
-        const entries = node.exact.get(path.slice(start));
-        if (entries !== undefined) best = better(entries, request, best);
+    if (node.below !== undefined) best = better(node.below, request, best);
+    const { partial } = node;
+    if (partial !== undefined) {
+      for (const length of partial.lengths) {
+        if (start + length > end) continue;
+        best = better(partial.prefixes.get(path.slice(start, start + length)), request, best);
       }
-      return best;
+      if (slash < 0) best = better(partial.exact.get(path.slice(start)), request, best);
     }
+    if (slash < 0) return best;
     if (node.children.size === 0) return best;
     node = node.children.get(path.slice(start, slash));
     start = slash + 1;
@@ -197,13 +239,13 @@ function walk<T>(root: Node<T>, request: RoutingRequest, before: Entry<T> | unde
   return best;
 }
 
-/** The first entry that matches, if it beats what was found before; entries are in order of priority. */
+/** The first entry of a list that matches, if it beats what was found before. */
 function better<T>(
-  entries: readonly Entry<T>[],
+  first: Entry<T> | undefined,
   request: RoutingRequest,
   best: Entry<T> | undefined,
 ): Entry<T> | undefined {
-  for (const entry of entries) {
+  for (let entry = first; entry !== undefined; entry = entry.next) {
     if (best !== undefined && compareEntries(entry, best) >= 0) return best;
     if (entry.condition === undefined || entry.condition(request)) return entry;
   }

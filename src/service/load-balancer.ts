@@ -15,16 +15,21 @@ interface Turn {
   credit: number;
 }
 
-/** The servers of one service. */
+const NO_TURNS: readonly Turn[] = [];
+
+/** The servers of one service. Nearly all have one: it is reached without a list, for large tables are not in the processor's caches. */
 export class LoadBalancer {
-  readonly servers: readonly WeightedServer[];
   readonly passHostHeader: boolean;
+  /** Undefined when there are several, or none. */
+  readonly #only: WeightedServer | undefined;
+  /** Empty when there is only one. */
   readonly #turns: readonly Turn[];
 
   constructor(servers: readonly WeightedServer[], passHostHeader: boolean) {
-    this.servers = servers.filter(({ weight }) => weight > 0);
+    const usable = servers.filter(({ weight }) => weight > 0);
     this.passHostHeader = passHostHeader;
-    this.#turns = this.servers.map((server) => ({ server, credit: 0 }));
+    this.#only = usable.length === 1 ? usable[0] : undefined;
+    this.#turns = usable.length < 2 ? NO_TURNS : usable.map((server) => ({ server, credit: 0 }));
   }
 
   /**
@@ -32,7 +37,8 @@ export class LoadBalancer {
    * none but `tried`.
    */
   pick(tried?: readonly WeightedServer[]): WeightedServer | undefined {
-    if (tried === undefined && this.#turns.length <= 1) return this.#turns[0]?.server;
+    const only = this.#only;
+    if (only !== undefined) return tried?.includes(only) === true ? undefined : only;
     return this.#next(tried, true) ?? (tried === undefined ? this.#next(undefined, false) : undefined);
   }
 

@@ -90,6 +90,15 @@ interface Death {
   attempt: UpstreamConnection | undefined;
 }
 
+interface Place {
+  readonly waiter: Waiting;
+  readonly since: number;
+}
+
+/** Always empty: most of many targets are never asked for anything, so they get lists of their own with the first entry. */
+const NO_IDLE: UpstreamConnection[] = [];
+const NO_WAITING: Place[] = [];
+
 /** A pooled server. */
 export class Target implements Timed {
   readonly address: TargetAddress;
@@ -102,8 +111,8 @@ export class Target implements Timed {
   /** While requests wait: when the first of them has waited long enough (`dialTimeout`). */
   deadline = 0;
   /** The most recently used is last: it is the least likely to be closed by the server. */
-  readonly #idle: UpstreamConnection[] = [];
-  readonly #waiting: { readonly waiter: Waiting; readonly since: number }[] = [];
+  #idle = NO_IDLE;
+  #waiting = NO_WAITING;
   #open = 0;
   #death: Death | undefined;
   #distrustUntil = 0;
@@ -186,6 +195,7 @@ export class Target implements Timed {
     const { deadlines, maxWaiting } = this.context;
     const { dialTimeoutMs } = this.transport.options;
     if (this.#waiting.length >= maxWaiting) return false;
+    if (this.#waiting === NO_WAITING) this.#waiting = [];
     this.#waiting.push({ waiter, since: deadlines.now });
     if (this.#waiting.length === 1 && dialTimeoutMs > 0) {
       this.deadline = deadlines.now + dialTimeoutMs;
@@ -229,6 +239,7 @@ export class Target implements Timed {
     )
       return 0;
     idle.count++;
+    if (this.#idle === NO_IDLE) this.#idle = [];
     return this.#idle.push(connection) > KEPT_IDLE ? SURPLUS_IDLE_MS : Infinity;
   }
 

@@ -23,6 +23,7 @@ import { LoadBalancer } from '../service/load-balancer.ts';
 import type { Target } from '../upstream/target.ts';
 import type { TargetRegistry } from '../upstream/target-registry.ts';
 import { Transport } from '../upstream/transport.ts';
+import { RoutesOfService } from './routes-of-service.ts';
 import { TlsHosts } from './tls-hosts.ts';
 
 interface EntryPointTables {
@@ -44,13 +45,17 @@ interface KnownService {
   readonly targets: readonly Target[];
 }
 
+/** What most routers and some services have, once for all of them. */
+const NO_MIDDLEWARES: readonly BasicAuth[] = [];
+const NO_TARGETS: readonly Target[] = [];
+
 /** Names → routers and services, and the tables built from them. */
 export class WorkerTable {
   readonly #tables = new Map<string, EntryPointTables>();
   readonly #routers = new Map<string, KnownRouter>();
   readonly #services = new Map<string, KnownService>();
   /** Routers by the service they name, for a service that comes, goes or changes. */
-  readonly #routesOfService = new Map<string, Set<Route>>();
+  readonly #routesOfService = new RoutesOfService();
   readonly #middlewares = new Map<
     string,
     { readonly text: string; readonly auth: BasicAuth; users: number }
@@ -111,15 +116,15 @@ export class WorkerTable {
     if (isReplaced) for (const { spec } of this.#services.values()) this.#setService(spec);
     for (const spec of change.routers) this.#setRouter(spec);
     const removedRouters = change.full
-      ? missing(this.#routers.keys(), change.routers)
+      ? missing(this.#routers, change.routers)
       : change.removedRouters;
     for (const name of removedRouters) this.#removeRouter(name);
     const removedServices = change.full
-      ? missing(this.#services.keys(), change.services)
+      ? missing(this.#services, change.services)
       : change.removedServices;
     for (const name of removedServices) this.#removeService(name);
     const removedTransports = change.full
-      ? missing(this.#transports.keys(), change.serversTransports ?? [])
+      ? missing(this.#transports, change.serversTransports ?? [])
       : (change.removedServersTransports ?? []);
     for (const name of removedTransports) this.#transports.delete(name);
     return new Set(removedRouters);
@@ -138,15 +143,21 @@ export class WorkerTable {
     const known = this.#services.get(spec.name);
     const transport = spec.kind === 'loadBalancer' ? this.#transportOf(spec.serversTransport) : undefined;
     if (known?.transport === transport && isSameSpec(known, spec)) return;
-    const targets: Target[] = [];
+    const targets = this.#targetsOf(spec, transport);
     const service = this.#buildService(spec, targets);
     for (const target of targets) this.#targets.retain(target);
     this.#services.set(spec.name, { spec, transport, service, targets });
-    for (const route of this.#routesOfService.get(spec.name) ?? []) route.service = service;
+    for (const route of this.#routesOfService.of(spec.name)) route.service = service;
     for (const target of known?.targets ?? []) this.#targets.release(target);
   }
 
-  #buildService(spec: ServiceSpec, targets: Target[]): Service {
+  #targetsOf(spec: ServiceSpec, transport: Transport | undefined): readonly Target[] {
+    if (spec.kind !== 'loadBalancer' || transport === undefined) return NO_TARGETS;
+    return spec.servers.map(({ url }) => this.#targets.get(url, transport));
+  }
+
+  /** `targets`: one per server. */
+  #buildService(spec: ServiceSpec, targets: readonly Target[]): Service {
     switch (spec.kind) {
       case 'noop':
         return { kind: 'noop', name: spec.name };
@@ -155,10 +166,8 @@ export class WorkerTable {
       case 'controller':
         return { kind: 'controller', name: spec.name, target: this.#controller };
       case 'loadBalancer': {
-        const transport = this.#transportOf(spec.serversTransport);
-        const servers = spec.servers.map(({ url, weight, preservePath }) => {
-          const target = this.#targets.get(url, transport);
-          targets.push(target);
+        const servers = targets.map((target, index) => {
+          const { weight = 1, preservePath = false } = spec.servers[index] ?? {};
           return { target, weight, preservePath };
         });
         return {
@@ -182,7 +191,7 @@ export class WorkerTable {
     const known = this.#services.get(name);
     if (known === undefined) return;
     this.#services.delete(name);
-    for (const route of this.#routesOfService.get(name) ?? []) route.service = undefined;
+    for (const route of this.#routesOfService.of(name)) route.service = undefined;
     for (const target of known.targets) this.#targets.release(target);
   }
 
@@ -190,7 +199,10 @@ export class WorkerTable {
     const known = this.#routers.get(spec.name);
     if (isSameSpec(known, spec)) return;
     const rule = parseRule(spec.rule);
-    const chain = spec.middlewares.map((middleware) => this.#middleware(middleware));
+    const chain =
+      spec.middlewares.length === 0
+        ? NO_MIDDLEWARES
+        : spec.middlewares.map((middleware) => this.#middleware(middleware));
     const route: Route = {
       name: spec.name,
       tlsOptions: spec.tls ? (spec.tlsOptions ?? DEFAULT_TLS_OPTIONS) : undefined,
@@ -210,12 +222,7 @@ export class WorkerTable {
       if (hasOwnOptions(spec)) tables.tlsHosts.add(rule, spec.tlsOptions);
     }
     this.#routers.set(spec.name, { spec, route });
-    let routes = this.#routesOfService.get(spec.service);
-    if (routes === undefined) {
-      routes = new Set();
-      this.#routesOfService.set(spec.service, routes);
-    }
-    routes.add(route);
+    this.#routesOfService.add(spec.service, route);
   }
 
   #removeRouter(name: string): void {
@@ -232,9 +239,7 @@ export class WorkerTable {
       (spec.tls ? tables?.tls : tables?.plain)?.delete(spec.name);
       if (hasOwnOptions(spec)) tables?.tlsHosts.delete(parseRule(spec.rule));
     }
-    const routes = this.#routesOfService.get(spec.service);
-    routes?.delete(route);
-    if (routes?.size === 0) this.#routesOfService.delete(spec.service);
+    this.#routesOfService.delete(spec.service, route);
     for (const middleware of spec.middlewares) {
       const known = this.#middlewares.get(middleware.name);
       if (known === undefined) continue;
@@ -288,9 +293,14 @@ function hasOwnOptions(spec: RouterSpec): spec is RouterSpec & { readonly tlsOpt
   return spec.tls && spec.tlsOptions !== undefined && spec.tlsOptions !== DEFAULT_TLS_OPTIONS;
 }
 
-function missing(known: Iterable<string>, present: readonly { readonly name: string }[]): string[] {
+/** What is known and not present any more. Mostly nothing is, and that costs no list of names. */
+function missing(
+  known: ReadonlyMap<string, unknown>,
+  present: readonly { readonly name: string }[],
+): readonly string[] {
+  if (known.size === present.length && present.every(({ name }) => known.has(name))) return [];
   const names = new Set(present.map(({ name }) => name));
-  return [...known].filter((name) => !names.has(name));
+  return [...known.keys()].filter((name) => !names.has(name));
 }
 
 function findRoute(
