@@ -55,10 +55,7 @@ function linkOf(place: string): string {
 }
 
 /** How long it took, in milliseconds; rejects when it takes longer than RECOVERY_LIMIT_MS. */
-export async function untilTrue(
-  isTrue: () => boolean | Promise<boolean>,
-  what: string,
-): Promise<number> {
+export async function untilTrue(isTrue: () => boolean | Promise<boolean>, what: string): Promise<number> {
   const startedAt = performance.now();
   while (!(await isTrue())) {
     if (performance.now() - startedAt > RECOVERY_LIMIT_MS) throw new Error(`${what} takes too long`);

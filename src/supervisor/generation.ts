@@ -51,6 +51,8 @@ interface Slot {
   isResting: boolean;
   connections: number;
   startedAt: number;
+  /** When the one before ended, while nobody accepts in its place. */
+  endedAt: number | undefined;
   restarts: number;
   silence: number;
 }
@@ -82,6 +84,7 @@ export class Generation {
       isResting: false,
       connections: 0,
       startedAt: 0,
+      endedAt: undefined,
       restarts: 0,
       silence: 0,
     }));
@@ -271,6 +274,12 @@ export class Generation {
     this.#tellAccepting();
     if (this.#state === 'starting')
       this.#options.log.info({ worker: slot.id, addresses: addresses.join(' ') }, 'the worker accepts');
+    else if (slot.endedAt !== undefined)
+      this.#options.log.info(
+        { worker: slot.id, afterMs: Date.now() - slot.endedAt },
+        'another worker accepts in the place of the one that ended',
+      );
+    slot.endedAt = undefined;
     this.#checkReady();
   }
 
@@ -303,6 +312,7 @@ export class Generation {
       return;
     }
     this.#options.log.error({ worker: slot.id, code, signal }, 'the worker ended and is replaced');
+    slot.endedAt ??= Date.now();
     const isStable = Date.now() - slot.startedAt > STABLE_MS;
     slot.restarts = isStable ? 0 : slot.restarts + 1;
     setTimeout(() => {

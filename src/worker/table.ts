@@ -115,13 +115,9 @@ export class WorkerTable {
     for (const spec of change.services) this.#setService(spec);
     if (isReplaced) for (const { spec } of this.#services.values()) this.#setService(spec);
     for (const spec of change.routers) this.#setRouter(spec);
-    const removedRouters = change.full
-      ? missing(this.#routers, change.routers)
-      : change.removedRouters;
+    const removedRouters = change.full ? missing(this.#routers, change.routers) : change.removedRouters;
     for (const name of removedRouters) this.#removeRouter(name);
-    const removedServices = change.full
-      ? missing(this.#services, change.services)
-      : change.removedServices;
+    const removedServices = change.full ? missing(this.#services, change.services) : change.removedServices;
     for (const name of removedServices) this.#removeService(name);
     const removedTransports = change.full
       ? missing(this.#transports, change.serversTransports ?? [])

@@ -26,6 +26,8 @@ describe('a process tree', () => {
       await client.read('ok');
     }
     assert.notDeepEqual(engine.children('jtp worker'), [worker]);
+    await engine.says('another worker accepts in the place of the one that ended');
+    assert.match(engine.output, /the worker ended and is replaced[^]*another worker accepts/);
   });
 
   it('stops accepting at SIGTERM, finishes what has begun, and ends with 0', async (t) => {
