@@ -13,6 +13,14 @@ import { ProxyError } from '../errors.ts';
 import { plainAddress } from './address.ts';
 import { httpDate, refusalFor, statusLine } from './answer.ts';
 import type { Answer } from './answer.ts';
+import {
+  AHEAD_BYTES,
+  DISCARD_BYTES,
+  LAST_BYTES_MS,
+  LINGER_BYTES,
+  LINGER_MS,
+  PROBE_MS,
+} from './client-bounds.ts';
 import type { ClientOptions } from './client-options.ts';
 import type { Timed } from './deadlines.ts';
 import type { ClientSideOfExchange, Downstream, ForwardedMemo, Passed } from './downstream.ts';
@@ -25,19 +33,6 @@ import { readRequest } from './request.ts';
 import type { Request } from './request.ts';
 import { bodyCoding, framingLine, persistenceLine } from './response-head.ts';
 import { ResponseWriter } from './response-writer.ts';
-
-/** How long a refused or finished client may take to close its side. */
-const LINGER_MS = 5000;
-/** Unread input that is thrown away while lingering. */
-const LINGER_BYTES = 64 * 1024 * 1024;
-/** How much longer it may take over what has not been sent yet, as long as it takes some of it. */
-const LAST_BYTES_MS = 60_000;
-/** A rest of a request body that is read to keep the connection. */
-const DISCARD_BYTES = 256 * 1024;
-/** What nobody wants yet is read up to here, so that a client that leaves is noticed; TCP holds back the rest. */
-const AHEAD_BYTES = 65536;
-/** The reset of a client that is not read is not reported: this often it is looked after. */
-const PROBE_MS = 1000;
 
 type State = 'idle' | 'head' | 'body' | 'waiting' | 'lingering' | 'closed' | 'passed';
 
@@ -155,7 +150,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     let at = 0;
     try {
       while (at < chunk.length) {
-        if (this.#isPaused || this.#state === 'waiting') {
+        if (this.#isPaused || this.#state === 'waiting' || this.#isClogged()) {
           // A pipelined request waits for its turn.
           this.#unread = at === 0 ? chunk : chunk.subarray(at);
           if (this.#unread.length >= AHEAD_BYTES) this.socket.pause();
@@ -171,6 +166,11 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     this.#isProcessing = false;
     this.exchange?.onRequestFlush();
     if (this.#unread === undefined && !this.#isPaused && this.socket.isPaused()) this.#resumeSocket();
+  }
+
+  /** A client that asks on and on without taking its answers is not heard: they would all have to be held. */
+  #isClogged(): boolean {
+    return this.#state === 'idle' && this.socket.writableNeedDrain;
   }
 
   #resumeSocket(): void {
@@ -408,6 +408,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
       this.deadline = this.#bodyDeadline();
     }
     this.exchange?.onClientDrain();
+    if (this.#state === 'idle' && this.#unread !== undefined) this.#continue();
   }
 
   /** The client does not take its response: it has `writeTimeoutMs` to go on. */
