@@ -15,6 +15,7 @@ export const MAX_HELLO_BYTES = 16_384;
 export type ClientHello = 'incomplete' | { readonly serverName: string };
 
 const NO_NAME: ClientHello = { serverName: '' };
+const NOTHING = Buffer.alloc(0);
 
 /** Reads the server name off the first bytes of a connection. Source: RFC 8446 §4.1.2, §5.1; RFC 6066 §3. */
 export function readClientHello(bytes: Buffer): ClientHello {
@@ -23,23 +24,29 @@ export function readClientHello(bytes: Buffer): ClientHello {
   return { serverName: message.length === 0 ? '' : serverNameOf(message) };
 }
 
-/** The ClientHello's body, put together from its records; undefined while it is incomplete, empty when it is something else. */
+/**
+ * The ClientHello's body, put together from its records; undefined while it is incomplete, empty when it is something else. Looks at each
+ * record once and copies in the end: whoever sends one byte per record, and one byte at a time, must not cost more than its bytes.
+ */
 function handshakeMessage(bytes: Buffer): Buffer | undefined {
   const pieces: Buffer[] = [];
+  const header: number[] = [];
   let length = 0;
   let at = 0;
   while (at + RECORD_HEADER <= bytes.length) {
-    if (bytes[at] !== RECORD_HANDSHAKE) return Buffer.alloc(0);
-    const end = at + RECORD_HEADER + bytes.readUInt16BE(at + 3);
+    const size = bytes.readUInt16BE(at + 3);
+    // RFC 8446 §5.1: there are no empty records in a handshake.
+    if (bytes[at] !== RECORD_HANDSHAKE || size === 0) return NOTHING;
+    const end = at + RECORD_HEADER + size;
     const piece = bytes.subarray(at + RECORD_HEADER, Math.min(end, bytes.length));
     pieces.push(piece);
     length += piece.length;
-    if (length >= HANDSHAKE_HEADER) {
-      const message = pieces.length === 1 ? piece : Buffer.concat(pieces);
-      if (message[0] !== CLIENT_HELLO) return Buffer.alloc(0);
-      const needed = HANDSHAKE_HEADER + message.readUIntBE(1, 3);
-      if (length >= needed) return message.subarray(HANDSHAKE_HEADER, needed);
-    }
+    if (header.length < HANDSHAKE_HEADER) header.push(...piece.subarray(0, HANDSHAKE_HEADER - header.length));
+    if (header[0] !== undefined && header[0] !== CLIENT_HELLO) return NOTHING;
+    const [, high = 0, middle = 0, low = 0] = header;
+    const needed = HANDSHAKE_HEADER + high * 65_536 + middle * 256 + low;
+    if (header.length === HANDSHAKE_HEADER && length >= needed)
+      return Buffer.concat(pieces).subarray(HANDSHAKE_HEADER, needed);
     if (end > bytes.length) break;
     at = end;
   }

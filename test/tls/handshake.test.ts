@@ -57,6 +57,24 @@ describe('the name in a ClientHello', () => {
     assert.deepEqual(readClientHello(Buffer.concat(records)), { serverName: 'hub.example' });
   });
 
+  it('is found in one byte per record, read byte by byte, without looking at all of them again each time', async () => {
+    const message = (await clientHello('hub.example')).subarray(5);
+    const bytes = Buffer.concat([...message].map((byte) => Buffer.from([0x16, 3, 1, 0, 1, byte])));
+    for (let length = 0; length < bytes.length; length++)
+      assert.equal(readClientHello(bytes.subarray(0, length)), 'incomplete', String(length));
+    assert.deepEqual(readClientHello(bytes), { serverName: 'hub.example' });
+    // What never becomes a hello, in as many records as there is room for.
+    const endless = Buffer.alloc(MAX_HELLO_BYTES, Buffer.from([0x16, 3, 1, 0, 1, 1]));
+    for (let length = 1; length < MAX_HELLO_BYTES; length += 4) readClientHello(endless.subarray(0, length));
+    assert.deepEqual(readClientHello(endless), { serverName: '' });
+  });
+
+  it('is not waited for behind an empty record', () => {
+    assert.deepEqual(readClientHello(Buffer.from([0x16, 3, 1, 0, 1, 1, 0x16, 3, 1, 0, 0])), {
+      serverName: '',
+    });
+  });
+
   it('is nobody’s where the bytes make no sense, and they are bounded', async () => {
     const bytes = await clientHello('hub.example');
     for (let index = 5; index < bytes.length; index++) {
