@@ -7,7 +7,7 @@ import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { RouterSpec, ServiceSpec, TableChange } from '../runtime/table-change.ts';
 import { LineReader, toLine } from './lines.ts';
-import type { ActivityMessage, ControllerMessage, WorkerMessage } from './messages.ts';
+import type { ActivityMessage, ControllerMessage, CountsMessage, WorkerMessage } from './messages.ts';
 
 const RECONNECT_MS = 50;
 const TOOK = toLine({ type: 'took' } satisfies WorkerMessage);
@@ -21,6 +21,8 @@ export interface ControlClientOptions {
   readonly onChange: (change: TableChange) => void;
   /** The same, for part of a change or of the first table, which is not complete before `onChange`. */
   readonly onPiece: (change: TableChange) => void;
+  /** Somebody reads the metrics, and waits for `tellCounts`. */
+  readonly onCount?: () => void;
 }
 
 /** One worker's link to the controller. */
@@ -71,6 +73,10 @@ export class ControlClient {
     this.#socket?.write(toLine({ type: 'activity', routes } satisfies WorkerMessage));
   }
 
+  tellCounts(counts: CountsMessage): void {
+    this.#socket?.write(toLine({ type: 'counts', ...counts } satisfies WorkerMessage));
+  }
+
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
@@ -78,6 +84,11 @@ export class ControlClient {
   }
 
   #hear(socket: Socket, message: ControllerMessage): void {
+    if (message.type === 'count') {
+      socket.write(TOOK);
+      this.#options.onCount?.();
+      return;
+    }
     if (message.type === 'piece') {
       const { change } = message;
       this.#options.onPiece(change);

@@ -9,6 +9,8 @@ import net from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import type { ProcessMetrics } from '../observe/process-metrics.ts';
+import type { CountsReport } from '../observe/request-counters.ts';
 import type { TableChange } from '../runtime/table-change.ts';
 import { LineReader } from './lines.ts';
 import { messagesOf, workerMessage } from './messages.ts';
@@ -20,6 +22,8 @@ import type { Line } from './outbox.ts';
 const SILENCE_MS = 2000;
 /** Looks in that time. */
 const LOOKS = 20;
+/** Whoever reads the metrics waits no longer for a worker that is busy. */
+const COUNT_MS = 1000;
 /** The table as text is kept for workers that start together. */
 const SNAPSHOT_MS = 1000;
 
@@ -32,6 +36,8 @@ export interface ControlServerOptions {
   readonly onSilent: (workerId: number) => void;
   /** Routes that were used, told once a second. */
   readonly onActivity?: (routes: readonly ActivityMessage[]) => void;
+  /** What was counted, told once a second and before `count` resolves. */
+  readonly onCounts?: (counts: CountsReport) => void;
   /** For tests; default SILENCE_MS. */
   readonly silenceMs?: number;
 }
@@ -42,6 +48,8 @@ interface WorkerLink {
   workerId: number | undefined;
   /** The generation of its table; -1 before it has a complete one. */
   applied: number;
+  /** Told what it counts, or nothing when it is gone. */
+  onCounted: ((process: ProcessMetrics | undefined) => void) | undefined;
 }
 
 interface Waiter {
@@ -64,6 +72,7 @@ export class ControlServer {
   #lookedAt = 0;
   #snapshot: readonly Line[] | undefined;
   #snapshotTimer: NodeJS.Timeout | undefined;
+  #counting: Promise<readonly ProcessMetrics[]> | undefined;
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
@@ -113,8 +122,43 @@ export class ControlServer {
     });
   }
 
+  /** Asks every worker for what it has counted; resolves with what they tell about their processes, for all who ask at the same time. */
+  count(): Promise<readonly ProcessMetrics[]> {
+    this.#counting ??= this.#askToCount().finally(() => {
+      this.#counting = undefined;
+    });
+    return this.#counting;
+  }
+
+  async #askToCount(): Promise<readonly ProcessMetrics[]> {
+    const line = Outbox.once(() => ({ type: 'count' }));
+    const links = [...this.#links].filter(({ applied }) => applied >= 0);
+    const answers = await Promise.all(
+      links.map(
+        (link) =>
+          new Promise<ProcessMetrics | undefined>((resolve) => {
+            const timer = setTimeout(() => {
+              resolve(undefined);
+            }, COUNT_MS);
+            link.onCounted = (process) => {
+              clearTimeout(timer);
+              resolve(process);
+            };
+            link.outbox.send([line]);
+          }),
+      ),
+    );
+    return answers.filter((process) => process !== undefined);
+  }
+
   #welcome(socket: Socket): void {
-    const link: WorkerLink = { socket, outbox: new Outbox(socket), workerId: undefined, applied: -1 };
+    const link: WorkerLink = {
+      socket,
+      outbox: new Outbox(socket),
+      workerId: undefined,
+      applied: -1,
+      onCounted: undefined,
+    };
     const lines = new LineReader();
     this.#links.add(link);
     socket.on('data', (chunk: Buffer) => {
@@ -130,6 +174,7 @@ export class ControlServer {
     });
     socket.on('close', () => {
       this.#links.delete(link);
+      link.onCounted?.(undefined);
       this.#settle();
     });
   }
@@ -151,6 +196,10 @@ export class ControlServer {
         return;
       case 'activity':
         this.#options.onActivity?.(message.routes);
+        return;
+      case 'counts':
+        if (message.counts !== undefined) this.#options.onCounts?.(message.counts);
+        if (message.process !== undefined) link.onCounted?.(message.process);
     }
   }
 

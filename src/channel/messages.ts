@@ -1,15 +1,27 @@
 // What the controller and the workers say to each other.
 
 import { z } from 'zod';
+import { processMetrics } from '../observe/process-metrics.ts';
+import type { ProcessMetrics } from '../observe/process-metrics.ts';
+import { countsReport } from '../observe/request-counters.ts';
+import type { CountsReport } from '../observe/request-counters.ts';
 import type { TableChange } from '../runtime/table-change.ts';
 
-/** Worker → controller. Every message of the controller is answered, in order: `took` for a piece, `applied` for a change. */
+/** Worker → controller. Every message of the controller is answered, in order: `applied` for a change, `took` for all else. */
 export type WorkerMessage =
   | { readonly type: 'hello'; readonly workerId: number }
   | { readonly type: 'took' }
   | { readonly type: 'applied'; readonly generation: number }
   /** Once a second, where anybody asks for it: routes that were used. This is no answer. */
-  | { readonly type: 'activity'; readonly routes: readonly ActivityMessage[] };
+  | { readonly type: 'activity'; readonly routes: readonly ActivityMessage[] }
+  /** Where there are metrics, once a second what was counted; with `process` after it was asked for. This is no answer, either. */
+  | ({ readonly type: 'counts' } & CountsMessage);
+
+/** What a worker has counted since the last time, and what its process looks like. */
+export interface CountsMessage {
+  readonly counts?: CountsReport | undefined;
+  readonly process?: ProcessMetrics | undefined;
+}
 
 /** Router, and how many milliseconds ago it was used; and by a user's doing, if it was. */
 export type ActivityMessage = z.infer<typeof activity>;
@@ -19,9 +31,12 @@ const activity = z.object({ router: z.string(), agoMs: z.number(), userAgoMs: z.
  * Controller → worker. What is large comes in pieces, each applied by itself, so that nobody stands still for long; `change` completes it.
  * The pieces before a full change are a snapshot: whatever none of them has named goes with it.
  */
-export type ControllerMessage =
+export type TableMessage =
   | { readonly type: 'piece'; readonly isOfSnapshot: boolean; readonly change: TableChange }
   | { readonly type: 'change'; readonly change: TableChange };
+
+/** Everything a worker is told; `count`: somebody reads the metrics, so tell what you have. */
+export type ControllerMessage = TableMessage | { readonly type: 'count' };
 
 /** Checks what a worker says: it is our own program, but its socket is a door. */
 export const workerMessage = z.discriminatedUnion('type', [
@@ -29,17 +44,22 @@ export const workerMessage = z.discriminatedUnion('type', [
   z.object({ type: z.literal('took') }),
   z.object({ type: z.literal('applied'), generation: z.int() }),
   z.object({ type: z.literal('activity'), routes: z.array(activity) }),
+  z.object({
+    type: z.literal('counts'),
+    counts: countsReport.optional(),
+    process: processMetrics.optional(),
+  }),
 ]);
 
 /** Elements in a piece: some milliseconds of a worker's time. */
 const PIECE = 128;
 
 /** A change as messages, made when they are asked for. */
-export function messagesOf(change: TableChange): readonly (() => ControllerMessage)[] {
+export function messagesOf(change: TableChange): readonly (() => TableMessage)[] {
   const { routers, services, full } = change;
   if (!full && routers.length + services.length <= PIECE) return [() => ({ type: 'change', change })];
   const { rest, removals, nothing } = dismantled(change);
-  const piece = (part: Partial<TableChange>): (() => ControllerMessage) => {
+  const piece = (part: Partial<TableChange>): (() => TableMessage) => {
     return () => ({ type: 'piece', isOfSnapshot: full, change: { ...nothing, ...part } });
   };
   const messages = [piece(rest)];

@@ -80,9 +80,9 @@ function assertConsistent(options: ChpOptions, isGiven: Given): void {
   if (options.apiSocket !== undefined && (isGiven('apiIp') || isGiven('apiPort')))
     refuse('--api-socket cannot be combined with --api-ip or --api-port: the REST API is one or the other');
   if (options.metricsSocket !== undefined && (isGiven('metricsIp') || isGiven('metricsPort')))
-    refuse('--metrics-socket cannot be combined with --metrics-ip or --metrics-port');
-  if (options.metricsPort !== undefined || options.metricsSocket !== undefined)
-    refuse('--metrics-port and --metrics-socket are not supported yet');
+    refuse(
+      '--metrics-socket cannot be combined with --metrics-ip or --metrics-port: the metrics are one or the other',
+    );
   if (options.errorTarget !== undefined && options.errorPath !== undefined)
     refuse('--error-target cannot be combined with --error-path: error pages come from one or the other');
   if (options.redirectPort !== undefined) {
@@ -310,6 +310,7 @@ function staticConfiguration(
       ...(options.protocolRewrite === undefined ? {} : { protocolRewrite: options.protocolRewrite }),
       ...(options.errorPath === undefined ? {} : { errorPath: resolve(options.errorPath) }),
       ...(options.errorTarget === undefined ? {} : { errorTarget: options.errorTarget }),
+      hasMetrics: metricsAddress(options).metrics !== undefined,
       ...(redirectPort === undefined ? {} : { redirect: { entryPoint: REDIRECT, port: redirectTo } }),
     },
     notices: [],

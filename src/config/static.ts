@@ -137,6 +137,8 @@ export interface ChpConfiguration {
   /** Absolute path of a folder with `404.html`, `503.html`, `error.html`. */
   readonly errorPath?: string;
   readonly errorTarget?: string;
+  /** Whether requests are counted. */
+  readonly hasMetrics: boolean;
   /** Redirects everything on this entry point to a port of HTTPS. */
   readonly redirect?: { readonly entryPoint: string; readonly port: number };
 }

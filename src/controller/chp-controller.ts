@@ -4,7 +4,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import { createChpApi } from '../api/chp-api.ts';
-import type { RouteTable } from '../api/requests.ts';
+import type { RouteActivity, RouteTable } from '../api/requests.ts';
 import { chpUrl, tlsServerOptions } from '../config/chp.ts';
 import type { ChpAddress, ChpControllerSettings, ChpTls } from '../config/chp.ts';
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
@@ -18,12 +18,14 @@ import { RouteStore } from '../hub/route-store.ts';
 import { RoutesFile } from '../hub/routes-file.ts';
 import { RoutesOnDisk } from '../hub/routes-on-disk.ts';
 import type { Logger } from '../log.ts';
+import { ChpMetrics } from '../observe/chp-metrics.ts';
 import { tell } from '../supervisor/child.ts';
 import type { ControllerStart, FromController } from '../supervisor/messages.ts';
 import { EngineController } from './engine-controller.ts';
 import { createGatedTable } from './gated-table.ts';
 import type { RunningController } from './main.ts';
 import { MemoryTable } from './memory-table.ts';
+import { createMetricsServer } from './metrics-server.ts';
 
 /** Where routes are kept, with its life cycle. */
 interface Storage {
@@ -38,6 +40,7 @@ export async function startChpController(
   settings: ChpControllerSettings,
   log: Logger,
 ): Promise<RunningController> {
+  const metrics = settings.metrics === undefined ? undefined : await ChpMetrics.create();
   const engine = await EngineController.create({
     static: start.static,
     runtimeFolder: start.runtimeFolder,
@@ -48,6 +51,13 @@ export async function startChpController(
     onActivity: (routes) => {
       activity.note(routes);
     },
+    ...(metrics === undefined
+      ? {}
+      : {
+          onCounts: (counts) => {
+            metrics.note(counts);
+          },
+        }),
   });
   const storage = await openStorage(start, settings, { engine, log });
   const stopped = await rememberStopped(start, settings, { engine, routes: storage.table.routes, log });
@@ -61,22 +71,25 @@ export async function startChpController(
         : `${settings.routesFile}.activity`,
     log,
   });
+  const timedActivity = metrics === undefined ? activity : timed(activity, metrics);
   const { defaultTarget: target } = settings;
   // A controller that takes another's place has the routes of that one, whatever became of the default route.
   if (target !== undefined && isFirst(start.runtimeFolder)) {
     await storage.table.change({ add: [{ routespec: '/', target, data: {} }], remove: [] });
+    timedActivity.begin('/');
     log.info(`Route added / -> ${target}`);
   }
   const api = createChpApi({
     table,
-    activity,
+    activity: timedActivity,
     token: settings.token,
     hostRouting: settings.hostRouting,
-    counters: NO_COUNTERS,
+    counters: metrics ?? NO_COUNTERS,
     log,
     server: tlsServer(settings.api.tls),
   });
   await listen(api, settings.api.address, 'the REST API');
+  const metricsServer = await serveMetrics(settings, metrics, { engine, log });
   log.info(`Proxy API at ${chpUrl(settings.api.address, settings.api.tls !== undefined)}/api/routes`);
   tell({
     type: 'ready',
@@ -93,7 +106,7 @@ export async function startChpController(
       engine.terminate();
     },
     stop: async () => {
-      await api.close();
+      await Promise.all([api.close(), metricsServer?.close()]);
       await storage.stop();
       await engine.stop();
       activity.close();
@@ -114,6 +127,32 @@ async function rememberStopped(
   });
   await stopped.start();
   return stopped;
+}
+
+async function serveMetrics(
+  settings: ChpControllerSettings,
+  metrics: ChpMetrics | undefined,
+  { engine, log }: { readonly engine: EngineController; readonly log: Logger },
+): Promise<FastifyInstance | undefined> {
+  if (settings.metrics === undefined || metrics === undefined) return undefined;
+  const server = createMetricsServer(metrics, () => engine.count());
+  await listen(server, settings.metrics, 'the metrics server');
+  log.info(`Serve metrics at ${chpUrl(settings.metrics, false)}/metrics`);
+  return server;
+}
+
+/** The same clocks, whose setting is measured. */
+function timed(activity: RouteActivity, metrics: ChpMetrics): RouteActivity {
+  return {
+    lastActivity: (routespec) => activity.lastActivity(routespec),
+    lastUserActivity: (routespec) => activity.lastUserActivity(routespec),
+    isUsed: (routespec) => activity.isUsed(routespec),
+    begin: (routespec) => {
+      const begun = performance.now();
+      activity.begin(routespec);
+      metrics.updated(performance.now() - begun);
+    },
+  };
 }
 
 const NO_COUNTERS = {

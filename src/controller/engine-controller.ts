@@ -14,6 +14,8 @@ import type { StaticConfiguration } from '../config/static.ts';
 import type { Logger } from '../log.ts';
 import { createBasicAuth } from '../middleware/basic-auth.ts';
 import { builtInServices, internalConfiguration, withEntryPointAuth } from '../provider/internal.ts';
+import type { ProcessMetrics } from '../observe/process-metrics.ts';
+import type { CountsReport } from '../observe/request-counters.ts';
 import type { DynamicPatch } from '../runtime/dynamic-patch.ts';
 import { Runtime } from '../runtime/runtime.ts';
 import type { TableChange } from '../runtime/table-change.ts';
@@ -33,6 +35,8 @@ export interface EngineControllerOptions {
   readonly onSilentWorker: (workerId: number) => void;
   /** Routes that were used, from each worker once a second. Present where routes are a hub's. */
   readonly onActivity?: (routes: readonly ActivityMessage[]) => void;
+  /** What the workers have counted, where there are metrics. */
+  readonly onCounts?: (counts: CountsReport) => void;
 }
 
 /** Runtime, channel and read API of one engine. */
@@ -74,6 +78,7 @@ export class EngineController {
       snapshot: () => runtime.snapshot(),
       onSilent: options.onSilentWorker,
       ...(options.onActivity === undefined ? {} : { onActivity: options.onActivity }),
+      ...(options.onCounts === undefined ? {} : { onCounts: options.onCounts }),
     });
     this.#apiPath = join(options.runtimeFolder, API_SOCKET);
     this.#api = fastify({
@@ -142,6 +147,11 @@ export class EngineController {
   /** Which workers accept requests, from the supervisor. */
   setAccepting(workerIds: readonly number[]): void {
     this.#control.setAccepting(workerIds);
+  }
+
+  /** Lets every worker tell what it has counted; resolves with what they tell about their processes. */
+  count(): Promise<readonly ProcessMetrics[]> {
+    return this.#control.count();
   }
 
   /** From now on `/ping` says that the engine is going. */

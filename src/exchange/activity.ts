@@ -3,6 +3,7 @@
 
 import type { Deadlines } from '../http1/deadlines.ts';
 import type { Request } from '../http1/request.ts';
+import type { Timings } from '../observe/timings.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { Route } from './route.ts';
 
@@ -25,10 +26,13 @@ export interface ActivityEntry {
 export class ActivityRecorder {
   readonly #deadlines: Deadlines;
   readonly #tunnels: Iterable<Tunnel>;
+  readonly #timings: Timings | undefined;
   #touched: Route[] = [];
   #collectedAt: number;
 
-  constructor(deadlines: Deadlines, tunnels: Iterable<Tunnel>) {
+  /** `timings`: where to note how long `record` takes. */
+  constructor(deadlines: Deadlines, tunnels: Iterable<Tunnel>, timings?: Timings) {
+    this.#timings = timings;
     this.#deadlines = deadlines;
     this.#tunnels = tunnels;
     this.#collectedAt = deadlines.now;
@@ -37,6 +41,16 @@ export class ActivityRecorder {
   /** A response has ended; only those that went well count. Source of that rule: configurable-http-proxy. */
   record(route: Route | undefined, request: Request, status: number): void {
     if (route === undefined || status >= 300) return;
+    if (this.#timings === undefined) {
+      this.#touch(route, request);
+      return;
+    }
+    const begun = performance.now();
+    this.#touch(route, request);
+    this.#timings.note(performance.now() - begun);
+  }
+
+  #touch(route: Route, request: Request): void {
     const { now } = this.#deadlines;
     const clocks = (route.clocks ??= { lastAt: 0, lastUserAt: 0, isTouched: false });
     clocks.lastAt = now;

@@ -15,6 +15,7 @@ import type { MessageHead } from '../http1/head.ts';
 import type { Trailers } from '../http1/parser.ts';
 import type { Request } from '../http1/request.ts';
 import { ownBytes } from '../http1/shared-input.ts';
+import type { RequestCounters } from '../observe/request-counters.ts';
 import type { WeightedServer } from '../service/load-balancer.ts';
 import type { Tunnels } from '../tunnel/tunnels.ts';
 import type { ServerSideOfExchange, UpstreamConnection } from '../upstream/upstream-connection.ts';
@@ -41,6 +42,8 @@ export interface ExchangeContext {
   readonly errorPages?: ErrorPages | undefined;
   /** Absent: nobody asks when a route was used. */
   readonly activity?: ActivityRecorder | undefined;
+  /** Absent: nobody asks how many there are. */
+  readonly metrics?: RequestCounters | undefined;
 }
 
 /** Requests with these methods may be sent twice. Source: RFC 9110 §9.2.2. */
@@ -332,7 +335,9 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
       return;
     }
     this.#status = head.status;
-    const { rewriting } = this.#context;
+    const { rewriting, metrics } = this.#context;
+    // What a server answers instead of an upgrade does not count. Source: configurable-http-proxy.
+    if (this.#request.upgrade === undefined) metrics?.answered(head.status);
     const address = this.#target?.address;
     let lines = responseLines(head, this.#request);
     if (rewriting?.concerns(head.status) === true && address !== undefined)
@@ -475,6 +480,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
   }
 
   #finishWith(answer: Answer, headers: string): void {
+    this.#context.metrics?.answered(answer.status);
     this.#finish(() => {
       this.#client.answer(headers === '' ? answer : { ...answer, headers: answer.headers + headers });
     });

@@ -8,7 +8,7 @@ import type { MessageHead } from '../http1/head.ts';
 import type { Request } from '../http1/request.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeContext } from './exchange.ts';
-import type { RouteFinder } from './route.ts';
+import type { Route, RouteFinder } from './route.ts';
 
 /** The answer to `OPTIONS *`, which asks about the proxy and not about anything behind it. Source: RFC 9110 §9.3.7. */
 const OPTIONS_ANSWER = { status: 200, body: '', headers: '' };
@@ -34,7 +34,21 @@ export class RoutingHandler implements RequestHandler {
       client.answer(OPTIONS_ANSWER);
       return;
     }
-    const route = this.#routes.find({
+    const { metrics } = this.#context;
+    if (metrics === undefined) {
+      this.#route(client, request, head, this.#find(client, request, head));
+      return;
+    }
+    if (request.upgrade === undefined) metrics.web++;
+    else metrics.ws++;
+    const begun = performance.now();
+    const route = this.#find(client, request, head);
+    metrics.lookUps.note(performance.now() - begun);
+    this.#route(client, request, head, route);
+  }
+
+  #find(client: Downstream, request: Request, head: MessageHead): Route | undefined {
+    return this.#routes.find({
       method: request.method,
       host: request.host,
       target: request.target,
@@ -42,6 +56,9 @@ export class RoutingHandler implements RequestHandler {
       remoteAddress: client.remoteAddress,
       headerValues: (name) => head.values(name),
     });
+  }
+
+  #route(client: Downstream, request: Request, head: MessageHead, route: Route | undefined): void {
     if (route === undefined) this.#refuse(client, request, head, NOT_FOUND_ANSWER);
     // A client that shook hands for one name and asks for another could get around the other's client certificates.
     else if (route.tlsOptions !== client.tlsOptions) this.#refuse(client, request, head, MISDIRECTED_ANSWER);

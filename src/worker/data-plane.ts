@@ -19,6 +19,8 @@ import { Rewriting } from '../exchange/rewriting.ts';
 import type { RequestHandler } from '../http1/downstream.ts';
 import { Deadlines } from '../http1/deadlines.ts';
 import type { Logger } from '../log.ts';
+import { RequestCounters } from '../observe/request-counters.ts';
+import type { CountsReport } from '../observe/request-counters.ts';
 import type { TableChange, TransportOptions } from '../runtime/table-change.ts';
 import { TlsTermination } from '../tls/termination.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -67,6 +69,7 @@ export class DataPlane {
   readonly #errorPages: ChpErrorPages | HubErrorPages | undefined;
   readonly #entryPoints: readonly EntryPoint[];
   readonly #activity: ActivityRecorder | undefined;
+  readonly #metrics: RequestCounters | undefined;
   readonly #budget: DescriptorBudget;
   readonly #log: Logger;
   #refused = 0;
@@ -105,8 +108,12 @@ export class DataPlane {
       log,
     });
     const { mode = 'traefik' } = options;
-    this.#activity = mode === 'traefik' ? undefined : new ActivityRecorder(this.#deadlines, this.#tunnels);
     const { chp } = configuration;
+    this.#metrics = chp?.hasMetrics === true ? new RequestCounters() : undefined;
+    this.#activity =
+      mode === 'traefik'
+        ? undefined
+        : new ActivityRecorder(this.#deadlines, this.#tunnels, this.#metrics?.updates);
     this.#errorPages =
       chp === undefined
         ? mode === 'hub'
@@ -135,6 +142,7 @@ export class DataPlane {
               rewriting,
               errorPages: this.#errorPages,
               activity: this.#activity,
+              metrics: this.#metrics,
             }),
           ),
         }),
@@ -193,6 +201,11 @@ export class DataPlane {
   /** Which routes have been used since the last call. */
   collectActivity(): readonly ActivityEntry[] {
     return this.#activity?.collect() ?? [];
+  }
+
+  /** What has been counted for the metrics since the last call; undefined when that is nothing. */
+  collectCounts(): CountsReport | undefined {
+    return this.#metrics?.take();
   }
 
   /** The open tunnels, with what passes through them. */

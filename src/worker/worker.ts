@@ -7,12 +7,14 @@ import { API_SOCKET, CONTROL_SOCKET } from '../channel/socket-names.ts';
 import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import { errorText } from '../errors.ts';
 import { createLogger } from '../log.ts';
+import { watchProcess } from '../observe/process-metrics.ts';
+import type { ProcessMetrics } from '../observe/process-metrics.ts';
 import { runChild, tell } from '../supervisor/child.ts';
 import type { FromWorker, ToWorker, WorkerStart } from '../supervisor/messages.ts';
 import { DataPlane } from './data-plane.ts';
 import { descriptorBudget, descriptorLimit } from './descriptors.ts';
 
-/** How often the controller hears which routes are used. */
+/** How often the controller hears which routes are used, and what was counted. */
 const ACTIVITY_MS = 1000;
 
 class Worker {
@@ -21,6 +23,8 @@ class Worker {
   readonly #entryPoints: number;
   #sockets = new Map<string, ListeningSocket>();
   #hasTable = false;
+  /** Where there are metrics. */
+  #readProcess: Promise<() => Promise<ProcessMetrics>> | undefined;
 
   constructor({ static: configuration, runtimeFolder, workerId, mode }: WorkerStart) {
     const log = createLogger(`worker ${String(workerId)}`, configuration.log);
@@ -28,6 +32,7 @@ class Worker {
       log.fatal({ err: error }, 'the worker met a mistake of the program');
       process.exit(1);
     });
+    if (configuration.chp?.hasMetrics === true) this.#readProcess = watchProcess();
     this.#entryPoints = configuration.entryPoints.size;
     this.#plane = new DataPlane({
       static: configuration,
@@ -41,6 +46,9 @@ class Worker {
       path: join(runtimeFolder, CONTROL_SOCKET),
       workerId,
       log,
+      onCount: () => {
+        void this.#tellProcess();
+      },
       onPiece: (change) => {
         this.#plane.apply(change);
       },
@@ -55,15 +63,23 @@ class Worker {
     });
     this.#control.start();
     setInterval(() => {
-      this.#tellActivity();
+      this.#report();
     }, ACTIVITY_MS).unref();
   }
 
   /** While the controller is away, it is kept. */
-  #tellActivity(): void {
+  #report(): void {
     if (!this.#control.isConnected) return;
     const entries = this.#plane.collectActivity();
     if (entries.length > 0) this.#control.tellActivity(entries);
+    const counts = this.#plane.collectCounts();
+    if (counts !== undefined) this.#control.tellCounts({ counts });
+  }
+
+  async #tellProcess(): Promise<void> {
+    const read = await this.#readProcess;
+    const process = await read?.();
+    if (this.#control.isConnected) this.#control.tellCounts({ counts: this.#plane.collectCounts(), process });
   }
 
   get connections(): number {
@@ -84,7 +100,7 @@ class Worker {
     for (const socket of this.#sockets.values()) socket.close();
     this.#sockets.clear();
     await this.#plane.drain({ graceMs, isReplaced });
-    this.#tellActivity();
+    this.#report();
     this.#control.stop();
     process.exit(0);
   }

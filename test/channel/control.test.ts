@@ -10,7 +10,7 @@ import { ControlClient } from '../../src/channel/control-client.ts';
 import { ControlServer } from '../../src/channel/control-server.ts';
 import { LineReader, toLine } from '../../src/channel/lines.ts';
 import { messagesOf } from '../../src/channel/messages.ts';
-import type { ControllerMessage } from '../../src/channel/messages.ts';
+import type { TableMessage } from '../../src/channel/messages.ts';
 import type { RouterSpec, ServiceSpec, TableChange } from '../../src/runtime/table-change.ts';
 import { rememberingLogger, temporaryFolder } from '../support/hub-store.ts';
 import { within } from '../support/sockets.ts';
@@ -123,12 +123,12 @@ function startWorker(t: TestContext, path: string, workerId: number) {
 async function startManual(t: TestContext, path: string, workerId: number) {
   const socket: Socket = net.connect(path);
   t.after(() => socket.destroy());
-  const heard: ControllerMessage[] = [];
+  const heard: TableMessage[] = [];
   const lines = new LineReader();
   let bytes = 0;
   socket.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
-    heard.push(...(lines.read(chunk) as ControllerMessage[]));
+    heard.push(...(lines.read(chunk) as TableMessage[]));
   });
   socket.on('error', () => undefined);
   await new Promise((resolve) => socket.once('connect', resolve));

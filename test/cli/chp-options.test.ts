@@ -46,6 +46,20 @@ describe('the addresses', () => {
       web: { host: '', port: 0, path: '/p' },
       api: { host: 'localhost', port: 8001 },
     },
+    ...(
+      [
+        [['--metrics-port=1'], { host: '', port: 1 }],
+        [['--metrics-port=1', '--metrics-ip=*'], { host: '', port: 1 }],
+        [['--metrics-ip=::1', '--metrics-port=2'], { host: '::1', port: 2 }],
+        [['--metrics-ip=::1'], undefined],
+        [['--metrics-socket=/m'], { path: '/m' }],
+      ] as const
+    ).map(([args, metrics]) => ({
+      args,
+      metrics,
+      web: { host: '', port: 8000 },
+      api: { host: 'localhost', port: 8001 },
+    })),
     { args: ['--api-socket=/a'], web: { host: '', port: 8000 }, api: { path: '/a' } },
   ];
   for (const { args, web, api, metrics } of cases)
@@ -54,6 +68,7 @@ describe('the addresses', () => {
       assert.deepEqual(configuration.entryPoints.get('public')?.address, web);
       assert.deepEqual(controller.api.address, api);
       assert.deepEqual(controller.metrics, metrics);
+      assert.equal(configuration.chp?.hasMetrics, metrics !== undefined);
     });
 });
 
@@ -77,7 +92,6 @@ describe('what is refused, and how', () => {
     { args: ['--socket=/p', '--ip='], says: /--socket cannot be combined/ },
     { args: ['--api-socket=/p', '--api-ip=x'], says: /--api-socket cannot be combined/ },
     { args: ['--metrics-socket=/p', '--metrics-port=1'], says: /--metrics-socket cannot be combined/ },
-    { args: ['--metrics-port=1'], says: /not supported yet/ },
     { args: ['--error-target=http://x', '--error-path=/tmp'], says: /cannot be combined with --error-path/ },
     { args: ['--error-path=/nowhere/at/all'], says: /no such folder/ },
     { args: ['--default-target=localhost:80'], says: /--default-target "localhost:80": expected http:/ },
@@ -106,6 +120,7 @@ describe('the options', () => {
       prependPath: true,
       headers: [],
       autoRewrite: false,
+      hasMetrics: false,
     });
     const web = configuration.entryPoints.get('public');
     assert.equal(web?.transport.respondingTimeouts.idleTimeoutMs, 5000);

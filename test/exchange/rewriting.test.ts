@@ -23,6 +23,7 @@ const CHP: ChpConfiguration = {
   prependPath: true,
   headers: [],
   autoRewrite: false,
+  hasMetrics: false,
 };
 const OK = 'HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok';
 
