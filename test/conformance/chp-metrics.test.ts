@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import { request } from 'undici';
 import { freePorts } from '../support/free-ports.ts';
 import { readMetrics } from '../support/metrics.ts';
+import { until } from '../support/until.ts';
 import { observe, startEcho, startPeer } from './chp-peer.ts';
 import type { Call } from './chp-peer.ts';
 
@@ -31,7 +32,7 @@ const CALLS: readonly Call[] = [
   { to: 'proxy', path: '/status/500' },
   { to: 'proxy', path: '/dead/' },
   { to: 'proxy', path: '/dead/', headers: { accept: 'text/html' } },
-  { to: 'api', method: 'DELETE', path: '/api/routes' + '/' },
+  { to: 'api', method: 'DELETE', path: '/api/routes/' },
   { to: 'proxy', path: '/nowhere' },
 ];
 
@@ -56,11 +57,19 @@ async function measure(t: TestContext, kind: 'real' | 'ours', target: string) {
   const [port = 0] = await freePorts(1);
   const args = ['--metrics-ip', '127.0.0.1', '--metrics-port', String(port), '--default-target', target];
   const chp = await startPeer(t, kind, kind === 'ours' ? [...args, '--workers', '2'] : args);
-  await chp.says(/Serve metrics at http:\/\//);
   const read = async (path: string) => {
     const { statusCode, headers, body } = await request(`http://127.0.0.1:${String(port)}${path}`);
     return { status: statusCode, type: headers['content-type'], text: await body.text() };
   };
+  // The other program says that it serves them before it does.
+  await until(
+    () =>
+      read('/metrics').then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    'the metrics',
+  );
   const before = readMetrics((await read('/metrics')).text);
   for (const call of CALLS) await observe(chp, call, target);
   assert.equal(await askForWebSocket(chp.port, '/dead/'), 503);
