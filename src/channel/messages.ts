@@ -1,10 +1,8 @@
 // What the controller and the workers say to each other.
 
 import { z } from 'zod';
-import { processMetrics } from '../observe/process-metrics.ts';
-import type { ProcessMetrics } from '../observe/process-metrics.ts';
-import { countsReport } from '../observe/request-counters.ts';
-import type { CountsReport } from '../observe/request-counters.ts';
+import { countsReport, processMetrics } from '../observe/reports.ts';
+import type { CountsReport, ProcessMetrics } from '../observe/reports.ts';
 import type { TableChange } from '../runtime/table-change.ts';
 
 /** Worker → controller. Every message of the controller is answered, in order: `applied` for a change, `took` for all else. */

@@ -3,7 +3,7 @@
 import fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import type { ChpMetrics } from '../observe/chp-metrics.ts';
-import type { ProcessMetrics } from '../observe/process-metrics.ts';
+import type { ProcessMetrics } from '../observe/reports.ts';
 
 /** Builds the server; the caller lets it listen. `readWorkers`: what the workers have to tell at the moment. */
 export function createMetricsServer(

@@ -3,9 +3,8 @@
 
 import type * as Prometheus from 'prom-client';
 import type { Counter, Registry, Summary } from 'prom-client';
-import type { ProcessMetrics } from './process-metrics.ts';
+import type { CountsReport, ProcessMetrics } from './reports.ts';
 import { watchProcess } from './process-metrics.ts';
-import type { CountsReport } from './request-counters.ts';
 import { Timings } from './timings.ts';
 
 type Library = typeof Prometheus;

@@ -1,21 +1,10 @@
 // What one worker has counted: requests, the statuses of their answers, how long it took to find their routes and to note that these were
 // used. Counting is an addition; once a second, and whenever the metrics are read, what has come together goes to the controller.
 
-import { z } from 'zod';
-import { Timings, timingsReport } from './timings.ts';
+import type { CountsReport } from './reports.ts';
+import { Timings } from './timings.ts';
 
 const MAX_STATUS = 999;
-
-/** What was counted between two reports. */
-export const countsReport = z.object({
-  web: z.int().nonnegative(),
-  ws: z.int().nonnegative(),
-  /** Status → how many answers had it. */
-  answers: z.array(z.tuple([z.int().min(100).max(MAX_STATUS), z.int().positive()])),
-  lookUps: timingsReport,
-  updates: timingsReport,
-});
-export type CountsReport = z.infer<typeof countsReport>;
 
 /** The counters of one worker. */
 export class RequestCounters {

@@ -1,26 +1,11 @@
 // How long something takes, as counts of durations in classes that are an eighth of a power of two wide: noting one costs a few additions,
 // and what several processes have noted can be added up, which quantiles cannot.
 
-import { z } from 'zod';
+import type { TimingsReport } from './reports.ts';
 
 /** Longer durations, in ns, count as this: a second. */
 const MAX_NS = 2 ** 30 - 1;
 const CLASSES = 28 * 8;
-
-/** What was noted between two reports: class → how often, and the sum in seconds. */
-export const timingsReport = z.object({
-  classes: z.array(
-    z.tuple([
-      z
-        .int()
-        .min(0)
-        .max(CLASSES - 1),
-      z.int().positive(),
-    ]),
-  ),
-  seconds: z.number(),
-});
-export type TimingsReport = z.infer<typeof timingsReport>;
 
 /** The durations of one kind of work. */
 export class Timings {
@@ -73,6 +58,7 @@ export class Timings {
   /** Adds what somebody else has noted. */
   add({ classes, seconds }: TimingsReport): void {
     for (const [index, count] of classes) {
+      if (index >= CLASSES) continue;
       this.#counts[index] = (this.#counts[index] ?? 0) + count;
       this.#count += count;
     }

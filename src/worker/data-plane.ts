@@ -20,7 +20,7 @@ import type { RequestHandler } from '../http1/downstream.ts';
 import { Deadlines } from '../http1/deadlines.ts';
 import type { Logger } from '../log.ts';
 import { RequestCounters } from '../observe/request-counters.ts';
-import type { CountsReport } from '../observe/request-counters.ts';
+import type { CountsReport } from '../observe/reports.ts';
 import type { TableChange, TransportOptions } from '../runtime/table-change.ts';
 import { TlsTermination } from '../tls/termination.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';

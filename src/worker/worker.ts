@@ -8,7 +8,7 @@ import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import { errorText } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { watchProcess } from '../observe/process-metrics.ts';
-import type { ProcessMetrics } from '../observe/process-metrics.ts';
+import type { ProcessMetrics } from '../observe/reports.ts';
 import { runChild, tell } from '../supervisor/child.ts';
 import type { FromWorker, ToWorker, WorkerStart } from '../supervisor/messages.ts';
 import { DataPlane } from './data-plane.ts';

@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test';
 import { ControlClient } from '../../src/channel/control-client.ts';
 import { ControlServer } from '../../src/channel/control-server.ts';
 import { toLine } from '../../src/channel/lines.ts';
-import type { ProcessMetrics } from '../../src/observe/process-metrics.ts';
+import type { ProcessMetrics } from '../../src/observe/reports.ts';
 import { RequestCounters } from '../../src/observe/request-counters.ts';
 import type { TableChange } from '../../src/runtime/table-change.ts';
 import { rememberingLogger, temporaryFolder } from '../support/hub-store.ts';

@@ -177,6 +177,7 @@ describe('the options', () => {
       ],
       autoRewrite: true,
       protocolRewrite: 'https',
+      hasMetrics: false,
       errorTarget: 'http://e/x',
     });
     const { respondingTimeouts } = configuration.entryPoints.get('public')?.transport ?? {};

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { RequestCounters } from '../../src/observe/request-counters.ts';
-import { countsReport } from '../../src/observe/request-counters.ts';
+import { countsReport } from '../../src/observe/reports.ts';
 import { Timings } from '../../src/observe/timings.ts';
 
 describe('timings', () => {
