@@ -70,6 +70,16 @@ export interface ChpHeader {
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type ChpLogLevel = (typeof LEVELS)[number];
 
+/** Further levels of that program's logger, and which of its lines they show. */
+const OTHER_LEVELS = new Map<string, ChpLogLevel>([
+  ['http', 'info'],
+  ['verbose', 'info'],
+  ['silly', 'debug'],
+]);
+
+/** Where an empty value has a meaning. */
+const MAY_BE_EMPTY = new Set(['ip', 'apiIp', 'metricsIp']);
+
 /** What the proxy itself has to decide about; an operator's value would contradict the message it is put on. */
 const FRAMING_HEADERS = new Set([
   'connection',
@@ -81,6 +91,13 @@ const FRAMING_HEADERS = new Set([
   'trailer',
   'proxy-connection',
 ]);
+
+/** The options without those whose value is empty: these count as not given. */
+export function givenOptions(options: ChpOptions): ChpOptions {
+  const given = Object.entries(options).filter(([name, value]) => value !== '' || MAY_BE_EMPTY.has(name));
+  // What is left out is optional, or has been given its default by its parser.
+  return Object.fromEntries(given) as unknown as ChpOptions;
+}
 
 /** All flags, without what is to be done with them. */
 export function chpCommand(): Command {
@@ -97,6 +114,7 @@ export function chpCommand(): Command {
     `
 Environment:
   CONFIGPROXY_AUTH_TOKEN              token of the REST API; without it the API is open to everybody who can reach it
+  CONFIGPROXY_AUTH_TOKEN_FILE         a file with that token
   CONFIGPROXY_SSL_KEY_PASSPHRASE      passphrase of --ssl-key
   CONFIGPROXY_API_SSL_KEY_PASSPHRASE  passphrase of --api-ssl-key
 
@@ -166,7 +184,7 @@ function addBehaviour(command: Command): void {
     .option('--log-level <level>', LEVELS.join(', '), parseLevel, 'info')
     .option('--timeout <ms>', 'cut a request on which no byte has moved for so long', parseMs, 0)
     .option('--proxy-timeout <ms>', 'how long a target may take to begin its answer', parseMs, 0)
-    .option('--keep-alive-timeout <ms>', 'how long a connection may be idle', parseMs, 5000)
+    .option('--keep-alive-timeout <ms>', 'how long a connection may be idle', parseKeepAlive, KEEP_ALIVE_MS)
     .option(
       '--storage-backend <storage>',
       '"memory", or a routes file (.toml, .yaml) in which routes outlive the program',
@@ -179,7 +197,10 @@ function addBehaviour(command: Command): void {
     command.addOption(command.createOption(`--statsd-${name} <value>`).hideHelp());
 }
 
-function parsePort(text: string): number {
+// An empty value is none, as with that program: scripts write --metrics-port "$PORT" whether or not there is one.
+
+function parsePort(text: string, before?: number): number | undefined {
+  if (text === '') return before;
   if (!/^[0-9]{1,5}$/.test(text) || Number(text) > 65535)
     throw new InvalidArgumentError('Expected a port, 0 to 65535.');
   return Number(text);
@@ -190,23 +211,32 @@ function parseWorkers(text: string): number {
   return Number(text);
 }
 
+const KEEP_ALIVE_MS = 5000;
 /** The longest that a timer of Node can wait. */
 const MAX_MS = 2 ** 31 - 1;
 
-function parseMs(text: string): number {
+function parseMs(text: string, before: number): number {
+  if (text === '') return before;
   if (!/^[0-9]{1,10}$/.test(text) || Number(text) > MAX_MS)
     throw new InvalidArgumentError('Expected a number of milliseconds.');
   return Number(text);
 }
 
+/** That program takes 0 for its default, too. */
+function parseKeepAlive(text: string, before: number): number {
+  return parseMs(text, before) || KEEP_ALIVE_MS;
+}
+
 function parseScheme(text: string): string {
+  if (text === '') return text;
   const scheme = /^(https?):?$/i.exec(text)?.[1]?.toLowerCase();
   if (scheme === undefined) throw new InvalidArgumentError('Expected http or https.');
   return scheme;
 }
 
-function parseLevel(text: string): ChpLogLevel {
-  const level = LEVELS.find((known) => known === text.toLowerCase());
+function parseLevel(text: string, before: ChpLogLevel): ChpLogLevel {
+  if (text === '') return before;
+  const level = OTHER_LEVELS.get(text.toLowerCase()) ?? LEVELS.find((known) => known === text.toLowerCase());
   if (level !== undefined) return level;
   const near = nearest(text, LEVELS);
   throw new InvalidArgumentError(
@@ -216,12 +246,14 @@ function parseLevel(text: string): ChpLogLevel {
 
 /** As OpenSSL's methods are called: `TLSv1_2_method`, or without its last part. */
 function parseProtocol(text: string): string {
+  if (text === '') return text;
   if (!/^(?:TLS|SSLv23|TLSv1(?:_[123])?)(?:_(?:server_|client_)?method)?$/.test(text))
     throw new InvalidArgumentError('Expected TLSv1_2, TLSv1_3, or TLS for whatever both sides can.');
   return text.replace(/_(?:server_|client_)?method$/, '');
 }
 
-function parseStorage(text: string): string {
+function parseStorage(text: string, before: string): string {
+  if (text === '') return before;
   if (text !== 'memory' && !/\.(?:toml|ya?ml)$/i.test(text))
     throw new InvalidArgumentError(
       'Expected "memory" or a file that ends in .toml, .yaml or .yml. Modules written for configurable-http-proxy cannot be used.',

@@ -10,6 +10,7 @@ import { chpUrl, tlsServerOptions } from '../config/chp.ts';
 import { defaultStaticConfiguration } from '../config/load-static.ts';
 import type { EntryPointConfiguration, StaticConfiguration } from '../config/static.ts';
 import { errorText, ProxyError } from '../errors.ts';
+import { givenOptions } from './chp-options.ts';
 import type { ChpOptions } from './chp-options.ts';
 
 /** The entry points of the command. */
@@ -28,18 +29,21 @@ export interface ChpSetup {
   readonly redirectUrl: string | undefined;
   /** Said once, as warnings. */
   readonly warnings: readonly string[];
+  /** Said once, and no reason to worry. */
+  readonly remarks: readonly string[];
 }
 
 /** Which options were given, by their attribute names. */
 export type Given = (name: keyof ChpOptions) => boolean;
 
 /** Throws ProxyError JTP_ERR_SETTINGS_INVALID. */
-export function setUpChp(options: ChpOptions, isGiven: Given, env: NodeJS.ProcessEnv): ChpSetup {
+export function setUpChp(all: ChpOptions, isGiven: Given, env: NodeJS.ProcessEnv): ChpSetup {
+  const options = givenOptions(all);
   assertConsistent(options, isGiven);
   const warnings: string[] = [];
   const tls = serverTls(options, publicTls(options), env['CONFIGPROXY_SSL_KEY_PASSPHRASE']);
   const apiTls = serverTls(options, apiTlsOptions(options), env['CONFIGPROXY_API_SSL_KEY_PASSPHRASE']);
-  const token = env['CONFIGPROXY_AUTH_TOKEN'] ?? '';
+  const token = tokenOf(env);
   if (token === '') warnings.push('REST API is not authenticated: set CONFIGPROXY_AUTH_TOKEN to protect it');
   if (options.ip === '*')
     warnings.push("--ip '*' is understood as all interfaces; better write '' or 0.0.0.0");
@@ -67,7 +71,29 @@ export function setUpChp(options: ChpOptions, isGiven: Given, env: NodeJS.Proces
     publicUrl: chpUrl(address, tls !== undefined),
     redirectUrl: options.redirectPort === undefined ? undefined : `http://*:${String(options.redirectPort)}`,
     warnings,
+    remarks: remarksOn(options),
   };
+}
+
+/** In that program's words: scripts may look for them. */
+function remarksOn({ autoRewrite, changeOrigin, protocolRewrite }: ChpOptions): readonly string[] {
+  return [
+    ...(autoRewrite === true ? ['AutoRewrite of Location headers enabled.'] : []),
+    ...(changeOrigin === true ? ['Change Origin of host headers enabled.'] : []),
+    ...(protocolRewrite === undefined ? [] : [`ProtocolRewrite enabled. Rewriting to ${protocolRewrite}`]),
+  ];
+}
+
+/** Source: the program in configurable-http-proxy's container image takes a file, too. */
+function tokenOf(env: NodeJS.ProcessEnv): string {
+  const token = env['CONFIGPROXY_AUTH_TOKEN'] ?? '';
+  const file = env['CONFIGPROXY_AUTH_TOKEN_FILE'] ?? '';
+  if (file === '') return token;
+  if (token !== '')
+    refuse('CONFIGPROXY_AUTH_TOKEN cannot be combined with CONFIGPROXY_AUTH_TOKEN_FILE: there is one token');
+  const text = readText('CONFIGPROXY_AUTH_TOKEN_FILE', file).trim();
+  if (text === '') refuse(`CONFIGPROXY_AUTH_TOKEN_FILE "${file}": the file is empty`);
+  return text;
 }
 
 function refuse(message: string): never {
@@ -136,11 +162,11 @@ function metricsAddress({ metricsIp, metricsPort, metricsSocket }: ChpOptions): 
   return { metrics: { host: metricsIp === '*' ? '' : metricsIp, port: metricsPort } };
 }
 
-function readPem(flag: string, file: string): string {
+function readText(name: string, file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', { message: `${flag}: ${errorText(cause)}`, cause });
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', { message: `${name}: ${errorText(cause)}`, cause });
   }
 }
 
@@ -191,14 +217,14 @@ function serverTls(
     return refuse(`a certificate needs its key: give both ${flag}-key and ${flag}-cert`);
   const tls: ChpTls = {
     key: readKey(`${flag}-key`, keyFile, passphrase),
-    cert: readPem(`${flag}-cert`, certFile),
-    ...(caFile === undefined ? {} : { ca: readPem(`${flag}-ca`, caFile) }),
+    cert: readText(`${flag}-cert`, certFile),
+    ...(caFile === undefined ? {} : { ca: readText(`${flag}-ca`, caFile) }),
     // Without asking there would be nobody to refuse.
     requestCert: own.requestCert || own.rejectUnauthorized,
     rejectUnauthorized: own.rejectUnauthorized,
     ...versionsOf(options.sslProtocol),
     ...(options.sslCiphers === undefined ? {} : { ciphers: options.sslCiphers }),
-    ...(options.sslDhparam === undefined ? {} : { dhparam: readPem('--ssl-dhparam', options.sslDhparam) }),
+    ...(options.sslDhparam === undefined ? {} : { dhparam: readText('--ssl-dhparam', options.sslDhparam) }),
   };
   try {
     createSecureContext(tlsServerOptions(tls));
@@ -213,7 +239,7 @@ function serverTls(
 
 /** The key without its passphrase, which goes no further than this. */
 function readKey(flag: string, file: string, passphrase: string | undefined): string {
-  const pem = readPem(flag, file);
+  const pem = readText(flag, file);
   try {
     const key = createPrivateKey(passphrase === undefined ? pem : { key: pem, passphrase });
     return key.export({ type: 'pkcs8', format: 'pem' }).toString();
@@ -249,13 +275,13 @@ function clientTls(
   if ((clientSslKey === undefined) !== (clientSslCert === undefined))
     refuse('a certificate needs its key: give both --client-ssl-key and --client-ssl-cert');
   return {
-    rootCAs: clientSslCa === undefined ? [] : [readPem('--client-ssl-ca', clientSslCa)],
+    rootCAs: clientSslCa === undefined ? [] : [readText('--client-ssl-ca', clientSslCa)],
     certificates:
       clientSslKey === undefined || clientSslCert === undefined
         ? []
         : [
             {
-              cert: readPem('--client-ssl-cert', clientSslCert),
+              cert: readText('--client-ssl-cert', clientSslCert),
               key: readKey('--client-ssl-key', clientSslKey, undefined),
             },
           ],

@@ -7,7 +7,7 @@ import { errorText, ProxyError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import type { Logger } from '../log.ts';
 import { runSupervisor } from '../supervisor/supervisor.ts';
-import { chpCommand } from './chp-options.ts';
+import { chpCommand, givenOptions } from './chp-options.ts';
 import type { ChpOptions } from './chp-options.ts';
 import { setUpChp } from './chp-setup.ts';
 import type { ChpSetup } from './chp-setup.ts';
@@ -19,11 +19,13 @@ export function configurableHttpProxyCommand(): Command {
   });
 }
 
-async function run(options: ChpOptions, command: Command): Promise<number> {
+async function run(all: ChpOptions, command: Command): Promise<number> {
+  const options = givenOptions(all);
   const setup = setUpChp(options, (name) => command.getOptionValueSource(name) === 'cli', process.env);
   const sockets = socketPaths(setup);
   for (const path of sockets) await freeSocket(path);
   const log = createLogger('supervisor', setup.static.log);
+  for (const remark of setup.remarks) log.info(remark);
   for (const warning of setup.warnings) log.warn(warning);
   sayNotices(setup.static);
   process.title = 'jtp configurable-http-proxy';

@@ -194,6 +194,46 @@ describe('the options', () => {
     assert.match(warnings.join('\n'), /statsd[^]*rc4/i);
   });
 
+  it('are not given when they are empty', () => {
+    const flags = [
+      'port socket api-port api-socket metrics-port metrics-socket ssl-key ssl-cert ssl-ca ssl-protocol ssl-ciphers',
+      'ssl-dhparam api-ssl-key api-ssl-cert api-ssl-ca client-ssl-key client-ssl-cert client-ssl-ca default-target',
+      'error-target error-path redirect-port redirect-to pid-file protocol-rewrite log-level timeout proxy-timeout',
+      'keep-alive-timeout storage-backend statsd-host statsd-port statsd-prefix',
+    ].flatMap((line) => line.split(' '));
+    const empty = setUp(flags.filter((flag) => !/socket/.test(flag)).map((flag) => `--${flag}=`));
+    assert.deepEqual(empty, setUp([]));
+    assert.deepEqual(setUp(flags.filter((flag) => /socket/.test(flag)).map((flag) => `--${flag}=`)), empty);
+  });
+
+  it('take the other levels of that program, and 0 ms of keep-alive for its default', () => {
+    const level = (name: string): string => setUp([`--log-level=${name}`]).static.log.level;
+    assert.deepEqual(['http', 'verbose', 'silly', 'DEBUG'].map(level), ['INFO', 'INFO', 'DEBUG', 'DEBUG']);
+    const web = setUp(['--keep-alive-timeout=0']).static.entryPoints.get('public');
+    assert.equal(web?.transport.respondingTimeouts.idleTimeoutMs, 5000);
+  });
+
+  it('are remarked on in the words of that program', () => {
+    assert.deepEqual(setUp(['--auto-rewrite', '--change-origin', '--protocol-rewrite=https']).remarks, [
+      'AutoRewrite of Location headers enabled.',
+      'Change Origin of host headers enabled.',
+      'ProtocolRewrite enabled. Rewriting to https',
+    ]);
+    assert.deepEqual(setUp([]).remarks, []);
+  });
+
+  it('include a token in a file', (t) => {
+    const file = join(temporaryFolder(t), 'token');
+    writeFileSync(file, 'secret\n');
+    const env = { CONFIGPROXY_AUTH_TOKEN_FILE: file };
+    assert.equal(setUp([], env).controller.token, 'secret');
+    assert.equal(setUp([], { CONFIGPROXY_AUTH_TOKEN_FILE: '', ...TOKEN }).controller.token, 't');
+    assert.throws(() => setUp([], { ...env, ...TOKEN }), /TOKEN cannot be combined with .*_FILE/);
+    writeFileSync(file, '\n');
+    assert.throws(() => setUp([], env), /the file is empty/);
+    assert.throws(() => setUp([], { CONFIGPROXY_AUTH_TOKEN_FILE: '/nowhere' }), /_FILE: ENOENT/);
+  });
+
   it('read certificates and decrypt keys with the passphrases of the environment', async (t) => {
     const folder = temporaryFolder(t);
     const { cert, key } = await createSelfSignedCertificate();
