@@ -27,6 +27,8 @@ const { NGHTTP2_NO_ERROR } = constants;
 const NO_TRAILERS: Trailers = [];
 /** The length of a body that nothing was said about. */
 const UNKNOWN = -1;
+/** Frames of a connection that may wait for the client before interim responses are left out. */
+const HELD_FRAMES = 100;
 
 type State = 'open' | 'answered' | 'closed' | 'passed';
 
@@ -152,8 +154,9 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
 
   interim(status: number, _reason: string, lines: string): boolean {
     const stream = this.#stream;
-    // RFC 9113 §8.6: there is no 101.
-    if (this.#isWritable() && !this.#hasBegun && status !== 101)
+    // RFC 9113 §8.6: there is no 101. Flow control knows nothing of heads: a client that takes none is sent no more of them.
+    const isTaken = (stream.session?.state.outboundQueueSize ?? 0) < HELD_FRAMES;
+    if (this.#isWritable() && !this.#hasBegun && status !== 101 && isTaken)
       stream.additionalHeaders(responseFields(status, lines));
     return !stream.writableNeedDrain;
   }

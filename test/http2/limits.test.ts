@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
-import { entryPoint } from '../support/data-plane.ts';
+import { entryPoint, startProxyTo } from '../support/data-plane.ts';
 import {
   END_HEADERS,
   END_STREAM,
@@ -12,7 +12,7 @@ import {
   headerBlock,
   requestFields,
 } from '../support/http2-frames.ts';
-import { startByteServer } from '../support/sockets.ts';
+import { connect, startByteServer, until } from '../support/sockets.ts';
 import { answerOf, connectHttp2, startTlsProxyTo } from '../support/tls.ts';
 
 describe('limits of HTTP/2 heads', () => {
@@ -144,5 +144,32 @@ describe('floods of HTTP/2', () => {
     );
     const peer = await server.accept();
     assert.match(await peer.readHead(), /^GET \/pieces /);
+  });
+
+  it('holds no more interim responses than a few for a client that takes none', async (t) => {
+    const server = await startByteServer(t);
+    const { port } = await startProxyTo(t, server.url);
+    const peer = await connect(t, port);
+    peer.socket.removeAllListeners('data');
+    peer.socket.pause();
+    const client = new FrameClient(peer);
+    client.request(requestFields());
+    const upstream = await server.accept();
+    await upstream.readHead();
+    const interim = `HTTP/1.1 103 Early Hints\r\nLink: <${'x'.repeat(8000)}>\r\n\r\n`.repeat(10);
+    let sent = 0;
+    for (; sent < 40_000_000; sent += interim.length)
+      await new Promise((resolve) => upstream.socket.write(interim, resolve));
+    upstream.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    let received = 0;
+    let tail = Buffer.alloc(0);
+    const last = frame(FRAME.data, END_STREAM, 1, Buffer.from('ok'));
+    peer.socket.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+      tail = Buffer.concat([tail, chunk]).subarray(-last.length);
+    });
+    peer.socket.resume();
+    await until(() => tail.equals(last), 'the end of the answer');
+    assert.ok(received < sent / 2, `${String(received)} of ${String(sent)} bytes`);
   });
 });
