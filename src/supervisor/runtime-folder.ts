@@ -1,6 +1,6 @@
 // The private folder of one supervisor: 0700, holds the sockets between its children, gone when it is.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ProxyError } from '../errors.ts';
@@ -44,12 +44,23 @@ function removeStale(base: string): void {
     if (!name.startsWith(PREFIX)) continue;
     const folder = join(base, name);
     try {
+      if (!isOurs(folder)) continue;
       const pid = Number(readFileSync(join(folder, PID_FILE), 'utf8'));
       if (Number.isInteger(pid) && pid > 0 && !isAlive(pid)) rmSync(folder, { recursive: true, force: true });
     } catch {
       // Somebody else's folder, or one that is being made or removed at this moment.
     }
   }
+}
+
+/**
+ * Made by us, with nothing in it by anybody else. Everybody may put things into a folder for temporary files: a pipe that is read for
+ * ever, or folders that become links while they are removed.
+ */
+function isOurs(folder: string): boolean {
+  const about = lstatSync(folder);
+  const isPrivate = (about.mode & 0o077) === 0 && about.uid === (process.getuid?.() ?? about.uid);
+  return about.isDirectory() && isPrivate && lstatSync(join(folder, PID_FILE)).isFile();
 }
 
 function isAlive(pid: number): boolean {
