@@ -1,11 +1,10 @@
-// HTTP basic authentication. Source: RFC 7617; Traefik documentation, basicAuth. bcrypt is checked on a thread of its own, one at a
-// time, and what has been verified is remembered under a keyed digest, so that a page with fifty requests costs one check.
+// HTTP basic authentication. Source: RFC 7617; Traefik documentation, basicAuth. Slow hashes are checked on a thread of its own, one
+// at a time, and what has been verified is remembered under a keyed digest, so that a page with fifty requests costs one check.
 
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { createRequire } from 'node:module';
 import type { BasicAuthConfiguration } from '../config/static.ts';
 import { ProxyError } from '../errors.ts';
-import { verifyBcrypt } from './bcrypt-pool.ts';
+import { verifyHash } from './hash-pool.ts';
 
 /** Checks credentials for one middleware. */
 export interface BasicAuth {
@@ -20,10 +19,10 @@ export interface BasicAuth {
   checkCached(authorization: string | undefined): string | undefined;
 }
 
-/** A CommonJS module whose types promise a default export that it does not have. */
-const md5 = createRequire(import.meta.url)('apache-md5') as (password: string, salt: string) => string;
-
 const CACHE_ENTRIES = 1000;
+
+/** Some hashes cost more the longer a password is, and checks wait with theirs; nobody's is this long. */
+const MAX_PASSWORD_BYTES = 1024;
 
 /** What a configuration must not smuggle into a head: a line end, above all. */
 const CONTROL = /[\u0000-\u001f\u007f]/;
@@ -85,6 +84,7 @@ class HashedBasicAuth implements BasicAuth {
     const credentials = parseCredentials(authorization);
     if (authorization === undefined || credentials === undefined) return undefined;
     const { name, password } = credentials;
+    if (Buffer.byteLength(password, 'utf8') > MAX_PASSWORD_BYTES) return undefined;
     const known = this.#users.get(name);
     // An unknown name costs as much as a known one, so that time does not tell them apart.
     const hash = known ?? this.#users.values().next().value;
@@ -132,9 +132,9 @@ function hashChecker(hash: string): Hash {
   if (/^\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}$/.test(hash)) {
     // `$2y$` and `$2x$` are other names of what the library calls `$2b$`.
     const known = hash.replace(/^\$2[xy]\$/, '$2b$');
-    return (password) => verifyBcrypt(password, known);
+    return (password) => verifyHash(password, known);
   }
-  if (/^\$(?:apr1|1)\$/.test(hash)) return (password) => Promise.resolve(isSame(md5(password, hash), hash));
+  if (/^\$(?:apr1|1)\$/.test(hash)) return (password) => verifyHash(password, hash);
   if (hash.startsWith('{SHA}'))
     return (password) => {
       const digest = createHash('sha1').update(password, 'utf8').digest('base64');

@@ -28,6 +28,17 @@ describe('kinds of hashes', () => {
       assert.equal(await auth.check(basic('bob', 'secret')), undefined);
     });
 
+  it('looks at no password that is longer than anybody’s, whatever its hash would cost', async () => {
+    const long = 'x'.repeat(1024);
+    const sha = (text: string): string => `{SHA}${createHash('sha1').update(text).digest('base64')}`;
+    const auth = createBasicAuth({
+      users: [`zoe:${sha(long)}`, `bob:${sha(`${long}x`)}`, 'eve:$apr1$saltsalt$LrttParrLPdxvgutaSXWJ0'],
+    });
+    assert.equal(await auth.check(basic('zoe', long)), 'zoe');
+    assert.equal(await auth.check(basic('bob', `${long}x`)), undefined);
+    assert.equal(await auth.check(basic('eve', 'x'.repeat(700_000))), undefined);
+  });
+
   it('lets nobody in with a hash that it does not know, and refuses nobody else for it', async () => {
     const auth = createBasicAuth({ users: ['zoe:secret', `bob:${SHA}`, 'eve:$5$rounds=1000$x$y', 'max:'] });
     assert.equal(await auth.check(basic('zoe', 'secret')), undefined);

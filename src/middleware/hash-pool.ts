@@ -1,5 +1,5 @@
-// bcrypt takes tens to hundreds of milliseconds of CPU by design: it runs on one thread of its own, so that whoever guesses passwords
-// slows down nobody but other guessers. Checks that would wait for too many others are refused.
+// Hashes of passwords take milliseconds (apr1) to hundreds of them (bcrypt) by design: they run on one thread of its own, so that whoever
+// guesses passwords slows down nobody but other guessers. Checks that would wait for too many others are refused.
 
 import { Worker } from 'node:worker_threads';
 
@@ -17,7 +17,7 @@ let thread: Worker | undefined;
 const checks: Check[] = [];
 
 function startThread(): Worker {
-  const worker = new Worker(new URL('./bcrypt-thread.js', import.meta.url));
+  const worker = new Worker(new URL('./hash-thread.js', import.meta.url));
   worker.unref();
   worker.on('message', (isRight: boolean) => {
     checks.shift()?.resolve(isRight);
@@ -39,8 +39,8 @@ function send(worker: Worker): void {
   worker.postMessage({ password: check.password, hash: check.hash });
 }
 
-/** Whether a password has this hash; false without looking when too many others wait. */
-export function verifyBcrypt(password: string, hash: string): Promise<boolean> {
+/** Whether a password has this hash (bcrypt, apr1 or MD5-crypt); false without looking when too many others wait. */
+export function verifyHash(password: string, hash: string): Promise<boolean> {
   if (checks.length >= WAITING) return Promise.resolve(false);
   return new Promise((resolve, reject) => {
     checks.push({ password, hash, resolve, reject });
