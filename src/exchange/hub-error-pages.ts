@@ -79,9 +79,9 @@ function messageFor(status: number, { title }: Words): Answer {
   };
 }
 
-/** The hub's pages lie beside `user/` and `services/`, whatever its base URL. */
+/** The hub's pages lie beside the first `user/` or `services/`, whatever its base URL; what follows is a user's to choose. */
 function hubHome(target: string): string {
-  const base = /^((?:\/[A-Za-z0-9._~-]+)*)\/(?:user|services|hub)\//.exec(target)?.[1] ?? '';
+  const base = /^((?:\/[A-Za-z0-9._~-]+)*?)\/(?:user|services|hub)\//.exec(target)?.[1] ?? '';
   return `${base}/hub/home`;
 }
 

@@ -54,6 +54,11 @@ describe('a failure with a hub', () => {
     assert.doesNotMatch(answer, /src=|@import|url\(/);
   });
 
+  it('leads nowhere below a user’s address', async (t) => {
+    const answer = await ask(t, 'hub', `GET /user/zoe/lab/tree/user/data/hub/x HTTP/1.1\r\n${BROWSER}`);
+    assert.match(answer, /href="\/hub\/home"/);
+  });
+
   it('leads to the hub of the base URL', async (t) => {
     assert.match(
       await ask(t, 'hub', `GET /base/user/zoe/ HTTP/1.1\r\n${BROWSER}`),
