@@ -20,6 +20,26 @@ const PINO_LEVELS = {
   PANIC: 'fatal',
 } as const satisfies Record<LogConfiguration['level'], string>;
 
+/** What would begin a line of its own, or tell a terminal to do something: control characters, line ends, changes of direction. */
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+
+/** Names of routes and servers are for their owners to choose: they must not look like lines that the proxy has written. */
+function printable(text: unknown): string {
+  return String(text).replace(
+    UNPRINTABLE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+function printableFields(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? printable(value) : value,
+    ]),
+  );
+}
+
 /** Makes the logger of one process; `part` is its name in every line (`supervisor`, `controller`, `worker 2`). */
 export function createLogger(part: string, configuration: LogConfiguration): Logger {
   const level = PINO_LEVELS[configuration.level];
@@ -34,11 +54,11 @@ export function createLogger(part: string, configuration: LogConfiguration): Log
     colorize: !configuration.noColor && configuration.filePath === undefined && process.stdout.isTTY,
     translateTime: "UTC:yyyy-mm-dd'T'HH:MM:ss'Z'",
     ignore: 'part',
-    messageFormat: '[{part}] {msg}',
+    messageFormat: (entry, messageKey) => `[${String(entry['part'])}] ${printable(entry[messageKey])}`,
     singleLine: true,
     ...(configuration.format === 'chp' ? CHP_FORMAT : {}),
   });
-  return pino({ level, base }, stream);
+  return pino({ level, base, formatters: { log: printableFields } }, stream);
 }
 
 /** `2026-01-01T00:00:00.000Z [ConfigProxy] info: message {"field":1}`: what parses configurable-http-proxy's log goes on working. */
@@ -46,6 +66,6 @@ const CHP_FORMAT: PrettyOptions = {
   ignore: 'part,level,time',
   messageFormat: ({ time, level, ...entry }, messageKey) => {
     const label = pino.levels.labels[Number(level)] ?? 'info';
-    return `${new Date(Number(time)).toISOString()} [ConfigProxy] ${label}: ${String(entry[messageKey])}`;
+    return `${new Date(Number(time)).toISOString()} [ConfigProxy] ${label}: ${printable(entry[messageKey])}`;
   },
 };
