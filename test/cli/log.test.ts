@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { createLogger } from '../src/log.ts';
+import { createLogger } from '../../src/log.ts';
 
 const EVIL = 'a\n2026-01-01T00:00:00.000Z [ConfigProxy] info: forged\u001b[2J\u009b31m\u202ez\u2028';
 
