@@ -21,6 +21,7 @@ import { Greeting } from './greeting.ts';
 import type { Greeted, GreetingOptions } from './greeting.ts';
 import { bindEntryPoint, listenError } from './listening-socket.ts';
 import type { ListeningSocket } from './listening-socket.ts';
+import { QuietConnections } from './quiet-connections.ts';
 
 const TCP_KEEP_ALIVE_MS = 60_000;
 const BACKLOG = 4096;
@@ -62,6 +63,8 @@ export class EntryPoint {
   readonly #connections = new Set<ClientConnection | ClientSession>();
   /** Sockets that have not said what they speak, or are shaking hands. */
   readonly #greeting = new Set<Greeting>();
+  readonly #quietConnections = new QuietConnections(this.#connections);
+  readonly #quietGreetings = new QuietConnections(this.#greeting);
   #isDraining = false;
   #onEmpty: (() => void) | undefined;
   #onListenFailed: ((cause: Error) => void) | undefined;
@@ -143,10 +146,17 @@ export class EntryPoint {
     const { limits, log } = this.#options;
     if (limits.maxConnections === 0) return;
     this.#server.maxConnections = limits.maxConnections;
+    // One place is kept free for as long as somebody can be asked to leave.
+    this.#server.on('connection', () => {
+      this.#server.getConnections((_error, count) => {
+        if (count >= limits.maxConnections) this.giveWay();
+      });
+    });
     let refused = 0;
     let saidAt = -Infinity;
     this.#server.on('drop', () => {
       refused++;
+      this.giveWay();
       const now = performance.now();
       if (now - saidAt < REFUSALS_SAID_MS) return;
       saidAt = now;
@@ -214,6 +224,14 @@ export class EntryPoint {
     for (const connection of this.#connections) connection.destroy();
   }
 
+  /** Ends a connection that nobody uses, so that another one can come in; false when there is none. */
+  giveWay(): boolean {
+    const { now } = this.#options.deadlines;
+    const quiet = this.#quietGreetings.find(now) ?? this.#quietConnections.find(now);
+    quiet?.destroy();
+    return quiet !== undefined;
+  }
+
   #reportEmpty(): void {
     if (this.connectionCount === 0) this.#onEmpty?.();
   }
@@ -238,7 +256,7 @@ export class EntryPoint {
 /** Idle connections and tunnels have limits of their own. */
 function cutWhenSilent(connection: ClientConnection, silenceTimeoutMs: number): void {
   connection.socket.setTimeout(silenceTimeoutMs, () => {
-    if (!connection.isIdle) connection.cut();
+    connection.cutBusy();
   });
 }
 

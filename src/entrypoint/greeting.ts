@@ -51,6 +51,8 @@ export interface Greeted {
 /** A connection before its first byte, and during the TLS handshake. */
 export class Greeting implements Timed {
   deadline: number;
+  /** When it was accepted, on the scale of `Deadlines.now`. */
+  readonly quietSince: number;
   readonly #options: GreetingOptions;
   readonly #socket: Socket;
   /** The beginning of a ClientHello that is not complete. */
@@ -66,6 +68,7 @@ export class Greeting implements Timed {
     this.#socket = socket;
     this.#options = options;
     const { readTimeoutMs, deadlines } = options;
+    this.quietSince = deadlines.now;
     this.deadline = readTimeoutMs === 0 ? 0 : deadlines.now + readTimeoutMs;
     deadlines.add(this);
     socket.on('data', this.#onData);

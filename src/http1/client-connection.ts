@@ -40,6 +40,7 @@ type State = 'idle' | 'head' | 'body' | 'waiting' | 'lingering' | 'closed' | 'pa
 export class ClientConnection implements Downstream, SocketOwner, Timed {
   readonly socket: Socket;
   readonly tlsOptions: string | undefined;
+  readonly isTls: boolean;
   readonly writesInPlace = true;
   /** The peer's address without zone or IPv4 mapping. */
   readonly remoteAddress: string;
@@ -49,6 +50,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   readonly #writer: ResponseWriter;
   readonly #options: ClientOptions;
   readonly #openedAt: number;
+  #quietSince: number;
   #state: State = 'idle';
   #parser: HttpParser | undefined;
   #request: Request | undefined;
@@ -62,7 +64,6 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   #isAwaitingDrain = false;
   /** The head of the response has announced the end of the connection. */
   #hasSaidClose = false;
-  /** Some of the request's body has arrived. */
   #hasBody = false;
   /** Unsent bytes of a lingering connection when it was last looked at. */
   #unsent = Infinity;
@@ -72,9 +73,11 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   constructor(socket: Socket, tlsOptions: string | undefined, options: ClientOptions) {
     this.socket = socket;
     this.tlsOptions = tlsOptions;
+    this.isTls = tlsOptions !== undefined;
     this.remoteAddress = plainAddress(socket.remoteAddress ?? '');
     this.#options = options;
     this.#openedAt = options.deadlines.now;
+    this.#quietSince = this.#openedAt;
     this.#writer = new ResponseWriter(socket);
     this.deadline = this.#after(options.readTimeoutMs);
     options.deadlines.add(this);
@@ -86,9 +89,9 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     return this.#request;
   }
 
-  /** Nothing in flight: it can be closed without anybody noticing. */
-  get isIdle(): boolean {
-    return this.#state === 'idle';
+  /** Since when nothing has been in flight (a head that has begun is nothing yet), on the scale of `Deadlines.now`; undefined otherwise. */
+  get quietSince(): number | undefined {
+    return this.#state === 'idle' || this.#state === 'head' ? this.#quietSince : undefined;
   }
 
   /** Whether the connection ends with the current response. */
@@ -101,10 +104,6 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     if (keepAliveMaxRequests > 0 && this.#requests >= keepAliveMaxRequests) return true;
     if (keepAliveMaxTimeMs > 0 && deadlines.now - this.#openedAt > keepAliveMaxTimeMs) return true;
     return isDraining();
-  }
-
-  get isTls(): boolean {
-    return this.tlsOptions !== undefined;
   }
 
   // Reading.
@@ -350,6 +349,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     this.#discarded = 0;
     this.#state = 'idle';
     this.#writer.reset();
+    this.#quietSince = this.#options.deadlines.now;
     this.deadline = this.#after(this.#options.idleTimeoutMs);
     if (this.#parser !== undefined) {
       // Inside #process the parser may be about to be needed again; it is reset by `takeParser` in any case.
@@ -456,9 +456,9 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     this.onClose();
   }
 
-  /** The same, unless a tunnel has the socket. */
-  cut(): void {
-    if (this.#state !== 'passed') this.destroy();
+  /** The same while something is in flight; idle connections and tunnels have limits of their own. */
+  cutBusy(): void {
+    if (this.#state !== 'passed' && this.#state !== 'idle') this.destroy();
   }
 
   /** Hands the socket to a tunnel: the caller becomes its owner. */

@@ -67,6 +67,7 @@ export class ClientSession implements Timed {
   readonly #socket: Socket;
   readonly #session: ServerHttp2Session;
   readonly #openedAt: number;
+  #quietSince: number;
   #requests = 0;
   #streams = 0;
   #isClosed = false;
@@ -81,6 +82,7 @@ export class ClientSession implements Timed {
     this.options = options;
     this.#socket = socket;
     this.#openedAt = deadlines.now;
+    this.#quietSince = deadlines.now;
     this.#creditAt = deadlines.now;
     this.deadline = this.#idleDeadline();
     deadlines.add(this);
@@ -120,10 +122,17 @@ export class ClientSession implements Timed {
     this.deadline = 0;
     stream.once('close', () => {
       this.#streams--;
-      if (this.#streams === 0) this.deadline = this.#idleDeadline();
+      if (this.#streams > 0) return;
+      this.#quietSince = this.options.deadlines.now;
+      this.deadline = this.#idleDeadline();
     });
     new ClientStream(stream, this, (flags & NGHTTP2_FLAG_END_STREAM) === 0).start(fields);
     if (this.#isSpent()) this.drain();
+  }
+
+  /** Since when it has been without a stream, on the scale of `Deadlines.now`; undefined while it has some. */
+  get quietSince(): number | undefined {
+    return this.#streams === 0 ? this.#quietSince : undefined;
   }
 
   #isSpent(): boolean {

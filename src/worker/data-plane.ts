@@ -223,6 +223,7 @@ export class DataPlane {
   #admits(): boolean {
     const { maxClients } = this.#budget;
     if (this.#connectionCount() + this.#tunnels.size < maxClients) return true;
+    if (this.#entryPoints.some((entryPoint) => entryPoint.giveWay())) return true;
     this.#refused++;
     const now = performance.now();
     if (now - this.#refusalLoggedAt > REFUSAL_LOG_MS) {

@@ -12,7 +12,8 @@ import { bindEntryPoint } from '../../src/entrypoint/listening-socket.ts';
 import { DataPlane } from '../../src/worker/data-plane.ts';
 import { entryPoint, router, service, staticConfiguration, table } from '../support/data-plane.ts';
 import { temporaryFolder } from '../support/hub-store.ts';
-import { connect, startByteServer } from '../support/sockets.ts';
+import { FRAME, FrameClient } from '../support/http2-frames.ts';
+import { connect, DEADLINE_MS, startByteServer, until } from '../support/sockets.ts';
 import type { ByteServer, Peer } from '../support/sockets.ts';
 
 const ANSWER = 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok';
@@ -44,6 +45,21 @@ async function exchange(client: Peer, server: ByteServer): Promise<string> {
   await peer.readHead();
   peer.send(ANSWER);
   return client.read('ok');
+}
+
+/** Connects again and again, until a request is taken. */
+async function connectUntilKept(t: TestContext, port: number, server: ByteServer): Promise<void> {
+  const { accepted } = server;
+  const end = Date.now() + DEADLINE_MS;
+  while (server.accepted === accepted) {
+    assert.ok(Date.now() < end, 'nobody gave way');
+    const client = await connect(t, port).catch(() => undefined);
+    client?.send(REQUEST);
+    await until(() => client?.isClosed !== false || server.accepted > accepted, 'an end or a request');
+  }
+  const peer = await server.accept();
+  await peer.readHead();
+  peer.send(ANSWER);
 }
 
 describe('an entry point', () => {
@@ -101,13 +117,16 @@ describe('an entry point', () => {
     await plane.listen();
     const port = plane.addresses().get('web')?.port ?? 0;
     const [first, second] = [await connect(t, port), await connect(t, port)];
-    await exchange(first, server);
-    await exchange(second, server);
+    first.send(REQUEST);
+    second.send(REQUEST);
+    const [one, two] = [await server.accept(), await server.accept()];
     // The reset may be there before the connection was seen.
     const third = await connect(t, port).catch(() => undefined);
     await third?.closed();
     assert.equal(plane.counts().refused, 1);
-    await exchange(first, server);
+    for (const peer of [one, two]) peer.send(ANSWER);
+    await first.read('ok');
+    await second.read('ok');
   });
 
   it('takes the place of a Unix socket that a killed program has left, and not of one that answers', async (t) => {
@@ -151,4 +170,46 @@ describe('an entry point', () => {
     const taken = entryPoint('web', { address: { host: '127.0.0.1', port: server.port } });
     await assert.rejects(bindEntryPoint(taken), /the port is in use by another program/);
   });
+});
+
+// Each of them waits for a second to pass.
+describe('an entry point without room', () => {
+  for (const { name, occupy } of [
+    {
+      name: 'is kept without a request',
+      occupy: async (client: Peer, server: ByteServer) => {
+        await exchange(client, server);
+      },
+    },
+    { name: 'has said nothing', occupy: () => Promise.resolve() },
+    {
+      name: 'has not come to the end of its head',
+      occupy: (client: Peer) => {
+        client.send('GET / HTTP/1.1\r\nX: ');
+        return Promise.resolve();
+      },
+    },
+    {
+      name: 'has no stream (HTTP/2)',
+      occupy: async (peer: Peer) => {
+        await new FrameClient(peer).nextOf(FRAME.window);
+      },
+    },
+  ])
+    it(`lets a client in for one that ${name}, and ends nobody who waits for an answer`, async (t) => {
+      const server = await startByteServer(t);
+      const plane = startPlane(t, server, entryPoint('web'), 2);
+      await plane.listen();
+      const port = plane.addresses().get('web')?.port ?? 0;
+      const [busy, quiet] = [await connect(t, port), await connect(t, port)];
+      busy.send(REQUEST);
+      const held = await server.accept();
+      await held.readHead();
+      await occupy(quiet, server);
+      // Refused until the other one has been quiet for a while.
+      await connectUntilKept(t, port, server);
+      await quiet.readToEnd();
+      held.send(ANSWER);
+      await busy.read('ok');
+    });
 });

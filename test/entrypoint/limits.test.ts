@@ -11,7 +11,7 @@ import {
   table,
 } from '../support/data-plane.ts';
 import type { ByteServer } from '../support/sockets.ts';
-import { connect, startByteServer } from '../support/sockets.ts';
+import { connect, startByteServer, until } from '../support/sockets.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
@@ -129,6 +129,31 @@ describe('JTP_MAX_CONNECTIONS', () => {
     await upstream.readHead();
     upstream.send(OK);
     await fourth.read('\r\n\r\nok');
+  });
+
+  it('ends a connection that is kept without a request, so that another client comes in', async (t) => {
+    const { port, server } = await start(t, { maxConnections: 2 });
+    const [busy, quiet] = [await connect(t, port), await connect(t, port)];
+    busy.send('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+    const held = await server.accept();
+    await held.readHead();
+    for (let answer = ''; answer === '';) {
+      const client = await connect(t, port).catch(() => undefined);
+      client?.send('GET / HTTP/1.0\r\n\r\n');
+      await until(
+        () => client?.isClosed !== false || client.hasEnded || server.accepted > 1,
+        'an end or a request',
+      );
+      if (server.accepted === 1) continue;
+      const upstream = await server.accept();
+      await upstream.readHead();
+      upstream.send(OK);
+      answer = (await client?.readToEnd()) ?? '';
+      assert.match(answer, /ok$/);
+    }
+    await quiet.readToEnd();
+    held.send(OK);
+    await busy.read('\r\n\r\nok');
   });
 
   it('counts tunnels', async (t) => {
