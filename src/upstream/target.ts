@@ -46,14 +46,23 @@ export interface UpstreamContext {
   readonly maxWaiting: number;
   readonly log: Logger;
   readonly counters: UpstreamCounters;
-  readonly idle: IdleCount;
+  readonly idle: ConnectionCount;
+  /** All connections to servers, those in use included. */
+  readonly open: ConnectionCount;
 }
 
-/** Idle connections over all targets of a worker. */
-export interface IdleCount {
+/** Connections over all targets of a worker. */
+export interface ConnectionCount {
   count: number;
   readonly max: number;
 }
+
+/**
+ * The part of all connections that any server may take. What is left is for servers that have less than the other part: clients of a single
+ * one, who over HTTP/2 need few connections themselves, must not take all that others could be reached over.
+ */
+const COMMON_SHARE = 3 / 4;
+const LARGEST_SHARE = 1 / 2;
 
 /** A request that waits for a connection. */
 export interface Waiting {
@@ -177,24 +186,26 @@ export class Target implements Timed {
   }
 
   #hasRoom(): boolean {
-    const { maxConnections } = this.context;
-    return maxConnections === 0 || this.#open < maxConnections;
+    const { maxConnections, open } = this.context;
+    if (maxConnections > 0 && this.#open >= maxConnections) return false;
+    return open.count < open.max * (this.#open < open.max * LARGEST_SHARE ? 1 : COMMON_SHARE);
   }
 
   /** A new connection, whatever the pool has; writing may begin at once, Node holds the bytes until it is connected. */
   connect(): UpstreamConnection {
     this.context.counters.connects++;
+    this.context.open.count++;
     this.#open++;
     const connection = new UpstreamConnection(this, this.#openSocket());
     if (this.#death !== undefined) this.#death.attempt = connection;
     return connection;
   }
 
-  /** Waits for a connection; false when too many do already. */
+  /** Waits for a connection; false when too many do already, or none is there that could become free. */
   enqueue(waiter: Waiting): boolean {
     const { deadlines, maxWaiting } = this.context;
     const { dialTimeoutMs } = this.transport.options;
-    if (this.#waiting.length >= maxWaiting) return false;
+    if (this.#waiting.length >= maxWaiting || this.#open === 0) return false;
     if (this.#waiting === NO_WAITING) this.#waiting = [];
     this.#waiting.push({ waiter, since: deadlines.now });
     if (this.#waiting.length === 1 && dialTimeoutMs > 0) {
@@ -254,6 +265,7 @@ export class Target implements Timed {
   /** A connection, or the tunnel it has become, is closed. */
   onConnectionClosed(): void {
     this.#open--;
+    this.context.open.count--;
     if (this.#waiting.length > 0) this.#wakeSoon();
   }
 

@@ -81,6 +81,7 @@ export class DataPlane {
     this.#log = log;
     const context = {
       idle: { count: 0, max: this.#budget.maxIdle },
+      open: { count: 0, max: this.#budget.maxClients + this.#budget.maxIdle },
       deadlines: this.#deadlines,
       limits: RESPONSE_LIMITS,
       maxConnections: configuration.limits.maxServerConnections,
