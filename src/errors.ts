@@ -40,11 +40,10 @@ const ERROR_KINDS = {
     retry: 'never',
     status: 500,
   },
-  JTP_ERR_STORE_ABANDONED: {
-    message: 'this process does not keep the routes any more',
+  JTP_ERR_STORE_LOCKED: {
+    message: 'another program keeps the routes file',
     source: 'internal',
-    retry: 'safe',
-    status: 503,
+    retry: 'never',
   },
   JTP_ERR_STORE_READ: {
     message: 'the routes file cannot be read',

@@ -19,8 +19,6 @@ WATCH_INTERVAL = 0.25
 RESTART_PATIENCE = 20
 #: The program lets requests finish for up to ten seconds when it is told to stop.
 STOP_PATIENCE = 15
-#: The error code of a process that has lost its supervisor and writes no routes any more.
-ABANDONED = "JTP_ERR_STORE_ABANDONED"
 
 
 class Refused(Exception):
@@ -141,10 +139,6 @@ class Controller:
                         raise RuntimeError(
                             f"the proxy's REST API at {program.api_url} does not answer: {error}"
                         ) from error
-                except Refused as error:
-                    # A part of a program that is dying: the one that is started in its place will answer.
-                    if error.code != ABANDONED or self._loop.time() > deadline:
-                        raise
                 await asyncio.sleep(0.1)
 
     async def _ask(self, program, method, path, body):

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import pytest_asyncio
-from aiohttp import web
 from conftest import basic_auth, fake_program, free_port, until
 
 from jupyterhub_traefik_proxy import program as program_module
-from jupyterhub_traefik_proxy.controller import Controller, Refused, find_running
+from jupyterhub_traefik_proxy.controller import find_running
 from jupyterhub_traefik_proxy.program import ProgramError, find_command, is_alive
 from jupyterhub_traefik_proxy.toml import TraefikTomlProxy
 from jupyterhub_traefik_proxy.traefik_utils import TraefikConfigFileHandler
@@ -70,49 +68,6 @@ async def test_it_is_started_again_with_its_routes(make_proxy, backend, client):
     assert proxy._controller.program.token == first.token
     assert sorted(await proxy.get_all_routes()) == ["/user/other/", "/user/zoe/"]
     assert (await client(proxy, "/user/zoe/"))[0] == 200
-
-
-async def test_a_change_refused_by_a_process_without_supervisor_is_asked_again(scripted_api):
-    """What a controller says in the moment between its supervisor's death and its own."""
-    answers = [
-        (503, {"error": "rules.toml is not written any more", "code": "JTP_ERR_STORE_ABANDONED"}),
-        (200, {"added": 1}),
-        (503, {"error": "busy", "code": "JTP_ERR_OTHER"}),
-    ]
-    url = await scripted_api(answers)
-
-    async def launch(_token):
-        return program_module.Program(os.getpid(), url, "token")
-
-    controller = Controller(launch, log=LOG, concurrency=1, timeout=10)
-    await controller.ready()
-    assert await controller.request("POST", "/api/routespecs", {}) == {"added": 1}
-    with pytest.raises(Refused, match="busy"):
-        await controller.request("POST", "/api/routespecs", {})
-    assert answers == []
-    await controller._session.close()
-
-
-@pytest_asyncio.fixture
-async def scripted_api():
-    """Serves answers (status, document) in turn; a function from them to the address."""
-    runners = []
-
-    async def serve(answers):
-        async def answer(_request):
-            status, document = answers.pop(0)
-            return web.json_response(document, status=status)
-
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", answer)
-        runners.append(web.AppRunner(app, access_log=None))
-        await runners[-1].setup()
-        await web.TCPSite(runners[-1], "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{runners[-1].addresses[0][1]}"
-
-    yield serve
-    for runner in runners:
-        await runner.cleanup()
 
 
 async def test_the_watchdog_needs_no_call(make_proxy):

@@ -8,6 +8,8 @@ import { Command, InvalidArgumentError } from 'commander';
 import { defaultStaticConfiguration } from '../config/load-static.ts';
 import type { StaticConfiguration } from '../config/static.ts';
 import { errorText, ProxyError } from '../errors.ts';
+import { NODE_FILE_SYSTEM } from '../hub/file-system.ts';
+import { assertRoutesAreFree } from '../hub/routes-lock.ts';
 import { findRoutesFile, findStaticFileToWrite } from '../hub/find-files.ts';
 import { randomPassword } from '../hub/password.ts';
 import { isEmbedded, parseHubSettings, parseHubSettingsText } from '../hub/settings.ts';
@@ -244,6 +246,12 @@ function withSecrets(settings: HubSettings): HubSettings {
 
 async function serve(settings: HubSettings, tell: (message: object) => void): Promise<number> {
   const routesFile = findRoutesFile(settings.dynamicConfigFile);
+  await assertRoutesAreFree({
+    path: routesFile,
+    fs: NODE_FILE_SYSTEM,
+    log: createLogger('supervisor', defaultStaticConfiguration().log),
+    pid: process.pid,
+  });
   const { configuration, staticFile, staticText, log } = await prepare(settings, routesFile);
   process.title = 'jtp hub';
   const traefik =

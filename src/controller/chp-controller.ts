@@ -190,7 +190,13 @@ async function openStorage(
     fs: NODE_FILE_SYSTEM,
     log,
   });
-  const persistence = new RoutesOnDisk({ file, fs: NODE_FILE_SYSTEM, log, usesJournal: true });
+  const persistence = new RoutesOnDisk({
+    file,
+    fs: NODE_FILE_SYSTEM,
+    log,
+    usesJournal: true,
+    pid: start.supervisorPid,
+  });
   const store = new RouteStore({ persistence, engine: embedded, log });
   await store.start();
   return { table: store, reload: () => store.reload(), stop: () => store.stop() };

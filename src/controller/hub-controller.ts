@@ -60,6 +60,7 @@ async function startEmbedded(
   const persistence = openRoutes(settings, log, {
     preservePath: true,
     usesJournal: true,
+    pid: start.supervisorPid,
     readForeign: parseDynamicConfiguration,
   });
   const store = new RouteStore({ persistence, engine: new EmbeddedEngine(engine), log });
@@ -125,6 +126,7 @@ async function startExternal(
     preservePath: seen?.preservePath ?? true,
     // The engine reads the file.
     usesJournal: false,
+    pid: start.supervisorPid,
   });
   const store = new RouteStore({ persistence, engine, log });
   await store.start();
@@ -151,10 +153,11 @@ function openRoutes(
   options: {
     readonly preservePath: boolean;
     readonly usesJournal: boolean;
+    readonly pid: number;
     readonly readForeign?: typeof parseDynamicConfiguration;
   },
 ): RoutesOnDisk {
-  const { preservePath, usesJournal, readForeign } = options;
+  const { preservePath, usesJournal, pid, readForeign } = options;
   const file = new RoutesFile({
     path: findRoutesFile(settings.dynamicConfigFile),
     elements: elementOptions(settings, preservePath),
@@ -163,7 +166,7 @@ function openRoutes(
     fs: NODE_FILE_SYSTEM,
     log,
   });
-  return new RoutesOnDisk({ file, fs: NODE_FILE_SYSTEM, log, usesJournal });
+  return new RoutesOnDisk({ file, fs: NODE_FILE_SYSTEM, log, usesJournal, pid });
 }
 
 /** Opens the REST API, on the port that this controller's predecessor had, and says that the controller is ready. */

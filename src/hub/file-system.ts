@@ -2,6 +2,8 @@
 
 import { constants, fstatSync, write } from 'node:fs';
 import fs from 'node:fs/promises';
+import { openLockable } from './file-lock.ts';
+import type { LockableFile } from './file-lock.ts';
 
 /** What tells one state of a file from another without reading it. */
 export interface FileState {
@@ -43,6 +45,8 @@ export interface FileSystem {
   readonly open: (path: string) => Promise<WritableFile>;
   /** The same, or a new one with mode 0600; each write is on disk when it returns. */
   readonly openLog: (path: string) => Promise<WritableFile>;
+  /** A file to be locked: an existing one or a new one with mode 0600, or one that is only looked at. */
+  readonly openLock: (path: string, how: 'make' | 'read') => Promise<LockableFile>;
   readonly rename: (from: string, to: string) => Promise<void>;
   readonly remove: (path: string) => Promise<void>;
   readonly syncFolder: (folder: string) => Promise<void>;
@@ -108,6 +112,8 @@ export const NODE_FILE_SYSTEM: FileSystem = {
   // has truncated the file, the size tells.
   openLog: (path) =>
     openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_DSYNC),
+  openLock: (path, how) =>
+    openLockable(path, how === 'make' ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY),
   rename: (from, to) => fs.rename(from, to),
   remove: (path) => fs.unlink(path),
   async syncFolder(folder) {

@@ -5,10 +5,12 @@
 //
 // All work on the routes file is done one after the other in a lane of its own, which commits to the journal do not wait for.
 
-import { errnoOf, errorText, ProxyError } from '../errors.ts';
+import { errnoOf, errorText } from '../errors.ts';
 import type { DynamicConfiguration } from '../config/dynamic.ts';
 import type { Logger } from '../log.ts';
 import type { FileSystem } from './file-system.ts';
+import { takeRoutesLock } from './routes-lock.ts';
+import type { RoutesLock } from './routes-lock.ts';
 import { Journal, journalPath, readJournal } from './journal.ts';
 import type { JournalContent, RecoveredJournal } from './journal.ts';
 import type { ElementOptions, HubRoute, RouteElements } from './route.ts';
@@ -37,8 +39,10 @@ export interface RoutesOnDiskOptions {
   readonly log: Logger;
   /** False: whoever reads the file must find every acknowledged change in it. */
   readonly usesJournal: boolean;
-  /** For tests; default: this process has lost its parent, so that a successor of it may be at work by now. */
-  readonly isReplaced?: () => boolean;
+  /** The process that others are told of when they want this file; default: this one. */
+  readonly pid?: number;
+  /** How long somebody else may have the file at start; default 5 s. */
+  readonly patienceMs?: number;
   /** A journal shorter than this is left to grow; default 1 MiB. */
   readonly shortJournalBytes?: number;
 }
@@ -48,7 +52,7 @@ export class RoutesOnDisk implements RoutePersistence {
   readonly #options: RoutesOnDiskOptions;
   readonly #file: RoutesFile;
   readonly #log: Logger;
-  readonly #isReplaced: () => boolean;
+  #lock: RoutesLock | undefined;
   #journal: Journal | undefined;
   #generation = 0;
   #lane: Promise<unknown> = Promise.resolve();
@@ -65,8 +69,6 @@ export class RoutesOnDisk implements RoutePersistence {
 
   constructor(options: RoutesOnDiskOptions) {
     this.#options = options;
-    const parent = process.ppid;
-    this.#isReplaced = options.isReplaced ?? (() => process.ppid !== parent);
     this.#file = options.file;
     this.#log = options.log;
   }
@@ -96,7 +98,16 @@ export class RoutesOnDisk implements RoutePersistence {
 
   async load(): Promise<void> {
     // A folder that is not there is complained about when the file is made.
-    const path = journalPath(await this.#file.target().catch(() => this.#file.path));
+    const target = await this.#file.target().catch(() => this.#file.path);
+    const { fs, log, pid = process.pid, patienceMs } = this.#options;
+    this.#lock = await takeRoutesLock({
+      path: target,
+      fs,
+      log,
+      pid,
+      ...(patienceMs === undefined ? {} : { patienceMs }),
+    });
+    const path = journalPath(target);
     const found = await readJournal(path, this.#options.fs);
     const recovered = found.kind === 'read' ? found.journal : undefined;
     if (found.kind === 'unusable') await this.#keepUnusable(path, found.text);
@@ -173,7 +184,6 @@ export class RoutesOnDisk implements RoutePersistence {
   }
 
   async commit(change: TableChange): Promise<void> {
-    this.#assertNotReplaced();
     const generation = this.#generation + 1;
     const journal = this.#journal;
     if (journal === undefined) {
@@ -260,6 +270,8 @@ export class RoutesOnDisk implements RoutePersistence {
     clearTimeout(this.#lookTimer);
     await this.#lane;
     await this.#journal?.close();
+    await this.#lock?.release();
+    this.#lock = undefined;
   }
 
   #inLane<T>(work: () => Promise<T>): Promise<T> {
@@ -315,15 +327,7 @@ export class RoutesOnDisk implements RoutePersistence {
     if (inspection.foreignChanged) this.#onForeignChange();
   }
 
-  #assertNotReplaced(): void {
-    if (this.#isReplaced())
-      throw new ProxyError('JTP_ERR_STORE_ABANDONED', {
-        message: `${this.#file.path} is not written any more: the supervisor of this process is gone, another one may have taken over`,
-      });
-  }
-
   async #write(): Promise<void> {
-    this.#assertNotReplaced();
     const generation = this.#generation;
     const startedAt = performance.now();
     this.#isBehind = false;

@@ -310,6 +310,23 @@ describe('the hub command with an engine of ours', () => {
     );
   });
 
+  it('leaves a hub alone that keeps the same routes file, and names it', async (t) => {
+    const folder = temporaryFolder(t);
+    const first = startHub(t, folder, await settingsFor(folder));
+    const { apiUrl = '', pid } = await first.answer;
+    const written = readFileSync(join(folder, 'traefik.toml'), 'utf8');
+    const second = startHub(t, folder, await settingsFor(folder));
+    const { error = '' } = await second.answer;
+    assert.ok(
+      error.startsWith(`${join(folder, 'rules.toml')} is kept by process ${String(pid)} (with its child `),
+      error,
+    );
+    assert.equal(await second.exited, 1);
+    assert.equal(readFileSync(join(folder, 'traefik.toml'), 'utf8'), written);
+    const added = await call(apiUrl, 'POST', '/api/routespecs', { add: [userRoute('amy')] });
+    assert.ok(added.status < 300, String(added.status));
+  });
+
   it('takes flags from a person, and refuses to mix them with settings', async (t) => {
     const folder = temporaryFolder(t);
     const url = `http://127.0.0.1:${String(await closedPort())}`;

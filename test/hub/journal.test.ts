@@ -352,15 +352,4 @@ describe('the journal of routes', () => {
       [],
     );
   });
-
-  it('is not written by a process that has been replaced', async (t) => {
-    const { open } = fixture(t);
-    let isReplaced = false;
-    const { store } = open({ isReplaced: () => isReplaced });
-    await store.start();
-    await add(store, 'amy');
-    isReplaced = true;
-    await assert.rejects(add(store, 'zoe'), /another one may have taken over/);
-    assert.deepEqual([...store.routes.keys()], ['/user/amy/']);
-  });
 });

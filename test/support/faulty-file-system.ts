@@ -17,9 +17,20 @@ export type Misfortune =
 /** Operations are counted over everything that changes the disk. */
 export class FaultyFileSystem implements FileSystem {
   readonly operations: string[] = [];
-  isDead = false;
+  readonly #locks = new Set<() => Promise<void>>();
+  #isDead = false;
   /** Asked before each operation. */
   plan: (operation: string, index: number) => Misfortune | undefined = () => undefined;
+
+  get isDead(): boolean {
+    return this.#isDead;
+  }
+
+  set isDead(isDead: boolean) {
+    this.#isDead = isDead;
+    // Whoever dies has no locks.
+    if (isDead) for (const release of this.#locks) void release();
+  }
 
   readonly resolve = (path: string): Promise<string> => this.#alive(() => NODE_FILE_SYSTEM.resolve(path));
   readonly read = (path: string): Promise<string> => this.#alive(() => NODE_FILE_SYSTEM.read(path));
@@ -32,6 +43,15 @@ export class FaultyFileSystem implements FileSystem {
     this.#step('open', async () => this.#file(await NODE_FILE_SYSTEM.open(path)));
   readonly openLog = (path: string): Promise<WritableFile> =>
     this.#step('openLog', async () => this.#file(await NODE_FILE_SYSTEM.openLog(path)));
+  /** Not counted: nothing of it is on the disk. */
+  readonly openLock: FileSystem['openLock'] = (path, how) =>
+    this.#alive(async () => {
+      const file = await NODE_FILE_SYSTEM.openLock(path, how);
+      let closed: Promise<void> | undefined;
+      const close = (): Promise<void> => (closed ??= file.close());
+      this.#locks.add(close);
+      return { ...file, close };
+    });
   readonly rename = (from: string, to: string): Promise<void> =>
     this.#step('rename', () => NODE_FILE_SYSTEM.rename(from, to));
   readonly remove = (path: string): Promise<void> =>

@@ -78,7 +78,7 @@ export interface StoreOptions {
   /** Default: true, as with our own engine. */
   readonly usesJournal?: boolean;
   readonly shortJournalBytes?: number;
-  readonly isReplaced?: () => boolean;
+  readonly patienceMs?: number;
 }
 
 /** A store that has not been started. */
@@ -102,14 +102,14 @@ export function makeStore(
     fs,
     log,
   });
-  const { usesJournal = true, shortJournalBytes, isReplaced } = options;
+  const { usesJournal = true, shortJournalBytes, patienceMs } = options;
   const persistence = new RoutesOnDisk({
     file,
     fs,
     log,
     usesJournal,
     ...(shortJournalBytes === undefined ? {} : { shortJournalBytes }),
-    ...(isReplaced === undefined ? {} : { isReplaced }),
+    ...(patienceMs === undefined ? {} : { patienceMs }),
   });
   const store = new RouteStore({ persistence, engine, log });
   t.after(() => store.stop());

@@ -30,6 +30,8 @@ const persistence = new RoutesOnDisk({
   usesJournal: usesJournal === 'true',
   // Often enough to be met by a kill.
   shortJournalBytes: 4000,
+  // A successor waits for as long as its predecessor has work.
+  patienceMs: 60_000,
 });
 const store = new RouteStore({ persistence, engine: new RememberingEngine(), log });
 await store.start();

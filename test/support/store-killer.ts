@@ -1,5 +1,5 @@
-// Kills a process with a route store again and again, at any instant, and damages its file now and then. What was acknowledged has to be
-// there afterwards, and of what was not, a beginning or nothing.
+// Kills a process with a route store again and again, at any instant, and damages its file now and then; sometimes the next one waits for its
+// place already. What was acknowledged has to be there afterwards, and of what was not, a beginning or nothing.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -59,12 +59,14 @@ export async function killStores(
   let pending = new Map<number, RouteChange>();
   let acknowledged = 0;
   let isDamaged = false;
+  let successor: Promise<Life> | undefined;
   for (let kill = 0; kill <= kills; kill++) {
     // What we have damaged ourselves may not have been healed before the kill.
     const isValid = isValidFile(path);
     assert.ok(isValid || isDamaged, 'the routes file is not valid');
     isDamaged &&= !isValid;
-    const life = await start(t, path, usesJournal);
+    const life = await (successor ?? start(t, path, usesJournal));
+    successor = kill < kills && random() < 0.3 ? start(t, path, usesJournal) : undefined;
     table = survivor(table, pending, life.found);
     pending = life.pending;
     const wanted = Math.floor(random() ** 2 * 60);
