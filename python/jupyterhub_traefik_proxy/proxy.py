@@ -12,7 +12,8 @@ from pathlib import Path
 from urllib.parse import urlencode, urlparse
 
 from jupyterhub.proxy import Proxy
-from traitlets import Bool, Dict, Integer, List, Unicode, default, observe, validate
+from jupyterhub.utils import url_path_join
+from traitlets import Bool, Dict, Enum, Integer, List, Unicode, default, observe, validate
 
 from .controller import Controller, Refused, end_with, find_running, in_thread
 from .interface import FormerInterface
@@ -125,6 +126,18 @@ class TraefikProxy(FormerInterface, Proxy):
         help="""Whether the route to the API and the certificate are written into the routes file.
 
         Only looked at when JupyterHub does not start the proxy.
+        """,
+    )
+
+    error_pages = Enum(
+        ["proxy", "hub"],
+        "proxy",
+        config=True,
+        help="""What people see while their server is stopped, starting or dead.
+
+        proxy: a page of the proxy's own, for which the hub is never asked. hub: JupyterHub's error page with whatever
+        templates it has (503.html, 404.html, error.html), asked for once in ten seconds and worker. Scripts and
+        WebSockets get short answers in any case. Only with the embedded engine.
         """,
     )
 
@@ -242,6 +255,7 @@ class TraefikProxy(FormerInterface, Proxy):
             "sslCert": os.path.abspath(self.ssl_cert) if self.ssl_cert else "",
             "traefikApiHashedPassword": self.traefik_api_hashed_password,
             "traefikLogLevel": self.traefik_log_level,
+            "errorTarget": url_path_join(self.hub.url, "error") if self.error_pages == "hub" else "",
             **self._internal_ssl_files(),
         }
         settings.update((name, value) for name, value in optional.items() if value)

@@ -6,7 +6,9 @@ from importlib import metadata
 
 import aiohttp
 import pytest
-from conftest import basic_auth
+from aiohttp import web
+from conftest import basic_auth, free_port
+from jupyterhub.objects import Hub
 from traitlets.config import Config
 
 import jupyterhub_traefik_proxy
@@ -130,6 +132,27 @@ async def test_they_reach_the_files(make_proxy):
     http = TraefikConfigFileHandler("dynamic.yaml").load()["http"]
     assert http["middlewares"]["auth_api"]["basicAuth"]["users"] == ["api_admin:$apr1$eS/j3kum$q/X2khsIEG/bBGsteP.x./"]
     assert "mine" in http["middlewares"]
+
+
+async def test_the_hubs_own_error_pages(make_proxy, client):
+    asked = []
+
+    async def answer(request):
+        asked.append(request.path)
+        return web.Response(text="<h1>the hub's page</h1>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_route("GET", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    hub = Hub(ip="127.0.0.1", port=runner.addresses[0][1], base_url="/base/hub/")
+    proxy = make_proxy(hub=hub, error_pages="hub")
+    await proxy.start()
+    await proxy.add_route("/base/user/zoe/", f"http://127.0.0.1:{free_port()}", {})
+    assert await client(proxy, "/base/user/zoe/lab") == (502, "<h1>the hub's page</h1>")
+    assert asked == ["/base/hub/error/503"]
+    await runner.cleanup()
 
 
 async def test_https(make_proxy, folder, backend, client):

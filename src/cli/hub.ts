@@ -47,6 +47,7 @@ interface HubOptions {
   readonly engineUser?: string;
   readonly apiPort: number;
   readonly workers: number;
+  readonly errorTarget?: string;
   readonly stateFile?: string;
   readonly logLevel?: string;
 }
@@ -80,6 +81,10 @@ export function hubCommand(): Command {
       DEFAULT_API_PORT,
     )
     .option('--workers <number>', 'worker processes; 0 = one per core', parseNumber(999), 0)
+    .option(
+      '--error-target <url>',
+      "the hub's error pages, such as http://127.0.0.1:8081/hub/error; without it pages of our own",
+    )
     .option('--state-file <file>', 'where to write address and token of the REST API (mode 0600)')
     .option('--log-level <level>', 'DEBUG, INFO, WARN or ERROR')
     .addHelpText(
@@ -167,6 +172,7 @@ function settingsOfFlags(options: HubOptions): HubSettings {
     sslCert: options.sslCert,
     traefikEntrypoint: options.entrypoint,
     engine: options.engine,
+    errorTarget: options.errorTarget,
     traefikApiUrl: options.engineUrl,
     traefikApiUsername: options.engineUser,
     traefikApiPassword: process.env['JTP_ENGINE_PASSWORD'],
@@ -328,9 +334,8 @@ async function prepare(
   if (isEmbedded(settings)) {
     const built = buildStaticConfiguration(settings, files);
     const hasLevel = JSON.stringify(settings.extraStaticConfig).includes('"level"');
-    configuration = hasLevel
-      ? built.configuration
-      : { ...built.configuration, log: { ...built.configuration.log, level } };
+    configuration = { ...built.configuration, ...hubErrorPages(settings) };
+    if (!hasLevel) configuration = { ...configuration, log: { ...configuration.log, level } };
     staticText = built.text;
   }
   const log = createLogger('supervisor', configuration.log);
@@ -338,6 +343,22 @@ async function prepare(
   log.info({ file: staticFile }, 'wrote the static configuration');
   sayNotices(configuration);
   return { configuration, staticFile, staticText, log };
+}
+
+function hubErrorPages(settings: HubSettings): Pick<StaticConfiguration, 'hubErrorPages'> {
+  const {
+    errorTarget: url,
+    internalSslCa: caFile,
+    internalSslCert: certFile,
+    internalSslKey: keyFile,
+  } = settings;
+  if (url === undefined) return {};
+  return {
+    hubErrorPages:
+      caFile === undefined || certFile === undefined || keyFile === undefined
+        ? { url }
+        : { url, caFile, certFile, keyFile },
+  };
 }
 
 /** Read by a JupyterHub that comes back and finds this program still running. */

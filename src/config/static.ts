@@ -163,6 +163,13 @@ export interface StaticConfiguration {
   /** Not from the file: from the environment. */
   readonly limits: LimitsConfiguration;
   readonly chp?: ChpConfiguration;
+  /** Not from the file: a hub whose error pages are shown, and how it is reached with TLS. */
+  readonly hubErrorPages?: {
+    readonly url: string;
+    readonly caFile?: string;
+    readonly certFile?: string;
+    readonly keyFile?: string;
+  };
   /** Things said once at start: keys of a version-1 file that have no effect, a missing public entry point. */
   readonly notices: readonly string[];
 }

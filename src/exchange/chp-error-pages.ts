@@ -5,31 +5,20 @@
 import { readFile } from 'node:fs/promises';
 import { STATUS_CODES } from 'node:http';
 import { join } from 'node:path';
-import type { Agent } from 'undici';
 import type { Answer } from '../http1/answer.ts';
-import { parseTargetUrl } from '../upstream/target-address.ts';
-import type { TargetAddress } from '../upstream/target-address.ts';
 import type { ErrorPages, Failure } from './error-pages.ts';
+import type { ErrorTarget } from './error-target.ts';
 import { wantsPage } from './wants-page.ts';
 
 /** Where pages come from. */
 export interface ChpErrorPagesOptions {
   readonly folder: string | undefined;
-  readonly target: string | undefined;
-  /** For a target with TLS. */
-  readonly tls: {
-    readonly rootCAs: readonly string[];
-    readonly certificates: readonly { readonly cert: string; readonly key: string }[];
-    readonly insecureSkipVerify: boolean;
-  };
+  readonly target: ErrorTarget | undefined;
 }
 
 /** A page that somebody has just seen is good for the next one. */
 const FRESH_MS = 2000;
 const MAX_PAGES = 200;
-/** Whoever sees an error has waited already. */
-const TARGET_TIMEOUT_MS = 5000;
-const MAX_PAGE_BYTES = 1024 * 1024;
 
 const HTML = 'Content-Type: text/html; charset=utf-8\r\n';
 
@@ -42,7 +31,6 @@ interface Page {
 export class ChpErrorPages implements ErrorPages {
   readonly #options: ChpErrorPagesOptions;
   readonly #pages = new Map<string, Page>();
-  #agent: Promise<Agent> | undefined;
 
   constructor(options: ChpErrorPagesOptions) {
     this.#options = options;
@@ -54,15 +42,16 @@ export class ChpErrorPages implements ErrorPages {
     if (!wantsPage(request.method, request.target, head)) return messageFor(code);
     const { folder, target } = this.#options;
     if (target !== undefined)
-      return this.#remembered(`${String(code)} ${request.target}`, () =>
-        this.#fetch(target, code, request.target),
-      );
+      return this.#remembered(`${String(code)} ${request.target}`, async () => {
+        const page = await target.page(code, request.target);
+        return page === undefined ? plainAnswer(code) : { status: code, ...page };
+      });
     if (folder !== undefined) return this.#remembered(String(code), () => readPage(folder, code));
     return builtInPage(code);
   }
 
   close(): void {
-    void this.#agent?.then((agent) => agent.destroy());
+    this.#options.target?.close();
   }
 
   #remembered(key: string, make: () => Promise<Answer>): Promise<Answer> {
@@ -78,54 +67,6 @@ export class ChpErrorPages implements ErrorPages {
     const answer = make();
     this.#pages.set(key, { answer, until: now + FRESH_MS });
     return answer;
-  }
-
-  /** The server's page under the original code; plain words when it has none. */
-  async #fetch(target: string, code: number, url: string): Promise<Answer> {
-    const { scheme, connect, path, hostHeader } = parseTargetUrl(
-      target.replace(/^unix\+http:/i, 'http+unix:'),
-    );
-    this.#agent ??= this.#connectTo(connect);
-    try {
-      const agent = await this.#agent;
-      const response = await agent.request({
-        origin: `${scheme}://${hostHeader}`,
-        method: 'GET',
-        path: `${path}/${String(code)}?url=${encodeURIComponent(Buffer.from(url, 'latin1').toString('utf8'))}`,
-        headersTimeout: TARGET_TIMEOUT_MS,
-        bodyTimeout: TARGET_TIMEOUT_MS,
-        signal: AbortSignal.timeout(TARGET_TIMEOUT_MS),
-      });
-      const body = Buffer.from(await response.body.arrayBuffer()).toString('latin1');
-      let headers = '';
-      for (const name of ['content-type', 'content-encoding']) {
-        const value = response.headers[name];
-        if (typeof value === 'string') headers += `${name}: ${value}\r\n`;
-      }
-      return { status: code, body, headers };
-    } catch {
-      // The server that makes the pages may be the one that is down.
-      return plainAnswer(code);
-    }
-  }
-
-  /** The client is only loaded by whoever needs it: every worker would pay for it. */
-  async #connectTo(connect: TargetAddress['connect']): Promise<Agent> {
-    const { Agent } = await import('undici');
-    const { rootCAs, certificates, insecureSkipVerify } = this.#options.tls;
-    return new Agent({
-      connections: 8,
-      maxResponseSize: MAX_PAGE_BYTES,
-      connect: {
-        timeout: TARGET_TIMEOUT_MS,
-        rejectUnauthorized: !insecureSkipVerify,
-        ...('path' in connect ? { socketPath: connect.path } : {}),
-        ...(rootCAs.length === 0 ? {} : { ca: [...rootCAs] }),
-        ...(certificates.length === 0
-          ? {}
-          : { cert: certificates.map(({ cert }) => cert), key: certificates.map(({ key }) => key) }),
-      },
-    });
   }
 }
 

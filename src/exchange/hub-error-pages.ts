@@ -1,13 +1,21 @@
 // What users of a JupyterHub see when their server cannot answer: a page of its own for people, JSON for scripts, a bare status for
-// WebSockets. Made here and kept: the hub hears nothing of any failure. Statuses stay those of the plain answers.
+// WebSockets. Made here and kept: the hub hears nothing of any failure. Where it is asked for its own pages, it is asked once for each kind
+// of failure and a while. Statuses stay those of the plain answers.
 
 import { STATUS_CODES } from 'node:http';
 import type { Answer } from '../http1/answer.ts';
 import type { ErrorPages, Failure } from './error-pages.ts';
+import type { ErrorTarget } from './error-target.ts';
 import { wantsPage } from './wants-page.ts';
 
 /** Hubs that pages lead to: one, unless somebody asks for many paths. */
 const MAX_PAGES = 100;
+
+/** A page of the hub is good for so long; a hub that had none is asked again sooner. */
+const FRESH_MS = 10_000;
+const ABSENT_MS = 2000;
+
+type HubPage = Pick<Answer, 'body' | 'headers'>;
 
 interface Words {
   readonly title: string;
@@ -52,13 +60,32 @@ const OTHER: Words = {
 
 /** See the head of this file. */
 export class HubErrorPages implements ErrorPages {
+  readonly #target: ErrorTarget | undefined;
   readonly #pages = new Map<string, Answer>();
+  /** By the number that the hub was asked for. */
+  readonly #hubPages = new Map<number, { readonly page: Promise<HubPage | undefined>; until: number }>();
 
-  answer({ status, request, head }: Failure): Answer {
+  /** `target`: the hub, if its pages are wanted. */
+  constructor(target?: ErrorTarget) {
+    this.#target = target;
+  }
+
+  answer({ status, request, head }: Failure): Answer | Promise<Answer> {
     if (request.upgrade !== undefined) return { status, body: '', headers: '' };
     const words = WORDS.get(status) ?? OTHER;
-    if (!wantsPage(request.method, request.target, head)) return messageFor(status, words);
-    const home = hubHome(request.target);
+    const { method, target } = request;
+    if (!wantsPage(method, target, head)) return messageFor(status, words);
+    return this.#target === undefined
+      ? this.#pageOfOurs(status, words, target)
+      : this.#pageOfHub(this.#target, { status, words, url: target });
+  }
+
+  close(): void {
+    this.#target?.close();
+  }
+
+  #pageOfOurs(status: number, words: Words, url: string): Answer {
+    const home = hubHome(url);
     const key = `${String(status)} ${home}`;
     const known = this.#pages.get(key);
     if (known !== undefined) return known;
@@ -66,6 +93,26 @@ export class HubErrorPages implements ErrorPages {
     const page = pageFor(status, words, home);
     this.#pages.set(key, page);
     return page;
+  }
+
+  async #pageOfHub(
+    hub: ErrorTarget,
+    { status, words, url }: { readonly status: number; readonly words: Words; readonly url: string },
+  ): Promise<Answer> {
+    // The pages that hubs have words for, and administrators templates: those that configurable-http-proxy asks for.
+    const code = words.isPassing ? 503 : status;
+    let known = this.#hubPages.get(code);
+    if (known === undefined || known.until <= performance.now()) {
+      const asked = { page: hub.page(code, url), until: Infinity };
+      this.#hubPages.set(code, asked);
+      known = asked;
+      void asked.page.then((page) => {
+        asked.until = performance.now() + (page === undefined ? ABSENT_MS : FRESH_MS);
+      });
+    }
+    const page = await known.page;
+    if (page === undefined) return this.#pageOfOurs(status, words, url);
+    return { status, body: page.body, headers: `${page.headers}Cache-Control: no-store\r\n` };
   }
 }
 

@@ -18,6 +18,11 @@ const httpUrl = text.refine((value) => {
   return (protocol === 'http:' || protocol === 'https:') && hostname !== '';
 }, 'expected a URL such as "http://127.0.0.1:8099"');
 
+const errorTarget = text.refine(
+  (value) => /^(?:https?|http\+unix|unix\+http):\/\/[^/?#\s]+\/?[^?#\s]*$/i.test(value),
+  'expected a URL such as "http://127.0.0.1:8081/hub/error"',
+);
+
 const publicUrl = text.refine(
   (value) => /^https?:\/\/(?:\[[0-9A-Fa-f:.]+\]|[^:/?#[\]@\s]*)(?::[0-9]{1,5})?(?:\/[^?#\s]*)?$/.test(value),
   'expected a URL such as "http://:8000" or "https://127.0.0.1:443"',
@@ -87,6 +92,8 @@ const schema = z.strictObject({
   extraStaticConfig: table.default({}),
   /** Merged last into the routes file. */
   extraDynamicConfig: table.default({}),
+  /** Of the hub: `http://127.0.0.1:8081/hub/error`, to show its pages where a server does not answer; absent: pages of our own. */
+  errorTarget: errorTarget.optional(),
   /** Processes that carry traffic; 0 = one per core. */
   workers: z.int().min(0).max(999).default(0),
   /** Token of the REST API; absent: the environment's CONFIGPROXY_AUTH_TOKEN, else a random one. */
@@ -116,6 +123,11 @@ export function parseHubSettings(value: unknown): HubSettings {
   if ((settings.sslKey === '') !== (settings.sslCert === ''))
     throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
       message: `settings: ${settings.sslKey === '' ? 'sslKey' : 'sslCert'}: a certificate needs its key, so give both or none`,
+    });
+  if (settings.errorTarget !== undefined && !isEmbedded(settings))
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message:
+        'settings: errorTarget: only the engine of this program shows pages of the hub; with another engine leave it out',
     });
   const internal = [settings.internalSslCa, settings.internalSslCert, settings.internalSslKey];
   if (internal.includes(undefined) && internal.some((file) => file !== undefined))

@@ -10,7 +10,7 @@ import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import { ActivityRecorder } from '../exchange/activity.ts';
 import type { ActivityEntry } from '../exchange/activity.ts';
 import { ChpErrorPages } from '../exchange/chp-error-pages.ts';
-import type { ChpErrorPagesOptions } from '../exchange/chp-error-pages.ts';
+import { ErrorTarget } from '../exchange/error-target.ts';
 import { HubErrorPages } from '../exchange/hub-error-pages.ts';
 import { HealthHandler, RedirectHandler } from '../exchange/chp-handlers.ts';
 import type { ForwardedPolicy } from '../exchange/forwarded.ts';
@@ -115,12 +115,7 @@ export class DataPlane {
       mode === 'traefik'
         ? undefined
         : new ActivityRecorder(this.#deadlines, this.#tunnels, this.#metrics?.updates);
-    this.#errorPages =
-      chp === undefined
-        ? mode === 'hub'
-          ? new HubErrorPages()
-          : undefined
-        : new ChpErrorPages(errorPageOptions(configuration, chp));
+    this.#errorPages = errorPages(configuration, mode);
     const rewriting = chp === undefined ? undefined : new Rewriting(chp);
     this.#entryPoints = [...configuration.entryPoints.values()].map(
       (entryPoint) =>
@@ -258,7 +253,7 @@ export class DataPlane {
     this.#tunnels.close();
     this.#targets.close();
     this.#controller.close();
-    if (this.#errorPages instanceof ChpErrorPages) this.#errorPages.close();
+    this.#errorPages?.close();
     this.#deadlines.close();
   }
 }
@@ -275,16 +270,28 @@ function chpHandler(
   return new HealthHandler(routing);
 }
 
-function errorPageOptions(
-  { serversTransport }: StaticConfiguration,
-  chp: ChpConfiguration,
-): ChpErrorPagesOptions {
-  const { rootCAs, certificates, insecureSkipVerify } = transportOptions({ serversTransport });
-  return {
-    folder: chp.errorPath,
-    target: chp.errorTarget,
-    tls: { rootCAs, certificates, insecureSkipVerify },
+function errorPages(
+  { chp, hubErrorPages: hub, serversTransport }: StaticConfiguration,
+  mode: DataPlaneOptions['mode'],
+): ChpErrorPages | HubErrorPages | undefined {
+  if (chp !== undefined) {
+    const { errorPath: folder, errorTarget: url } = chp;
+    const tls = transportOptions({ serversTransport });
+    return new ChpErrorPages({
+      folder,
+      target: url === undefined ? undefined : new ErrorTarget({ url, tls }),
+    });
+  }
+  if (mode !== 'hub') return undefined;
+  if (hub === undefined) return new HubErrorPages();
+  const { caFile, certFile, keyFile } = hub;
+  const read = (file: string | undefined): string => (file === undefined ? '' : readFileSync(file, 'utf8'));
+  const tls = {
+    rootCAs: caFile === undefined ? [] : [read(caFile)],
+    certificates: certFile === undefined ? [] : [{ cert: read(certFile), key: read(keyFile) }],
+    insecureSkipVerify: false,
   };
+  return new HubErrorPages(new ErrorTarget({ url: hub.url, tls }));
 }
 
 function transportOptions({

@@ -59,6 +59,16 @@ describe('the settings of the hub', () => {
       /dynamicConfigFile: expected a file name that ends in/,
     ],
     [
+      'error pages from nowhere',
+      { ...MINIMAL, errorTarget: '/hub/error' },
+      /errorTarget: expected a URL such as "http:\/\/127\.0\.0\.1:8081\/hub\/error"/,
+    ],
+    [
+      'error pages for an engine that has none',
+      { ...MINIMAL, errorTarget: 'http://127.0.0.1:8081/hub/error', shouldStart: false },
+      /errorTarget: only the engine of this program/,
+    ],
+    [
       'a log level that does not exist',
       { ...MINIMAL, traefikLogLevel: 'LOUD' },
       /traefikLogLevel: expected one of TRACE/,
