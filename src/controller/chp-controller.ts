@@ -107,10 +107,11 @@ export async function startChpController(
     },
     stop: async () => {
       await Promise.all([api.close(), metricsServer?.close()]);
-      await storage.stop();
-      await engine.stop();
+      // Before the storage: a successor reads them as soon as that has given up its lock.
       activity.close();
       stopped.close();
+      await storage.stop();
+      await engine.stop();
     },
   };
 }
@@ -123,7 +124,10 @@ async function rememberStopped(
   const stopped = new StoppedRoutes({
     ...parts,
     entryPoint: settings.entryPoint,
-    file: join(start.sharedFolder, 'stopped.json'),
+    file:
+      settings.routesFile === undefined
+        ? join(start.sharedFolder, 'stopped.json')
+        : `${settings.routesFile}.stopped`,
   });
   await stopped.start();
   return stopped;

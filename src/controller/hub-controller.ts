@@ -1,7 +1,6 @@
 // The controller of the `hub` command: REST API → route store → routes file → engine. With our own engine the workers are told; with
 // somebody else's its API is asked until it shows what the file says.
 
-import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { createRoutesApi } from '../api/routes-api.ts';
 import type { RouteTable } from '../api/requests.ts';
@@ -65,16 +64,17 @@ async function startEmbedded(
   });
   const store = new RouteStore({ persistence, engine: new EmbeddedEngine(engine), log });
   await store.start();
+  const routesFile = findRoutesFile(settings.dynamicConfigFile);
   const activity = new ActivityClock({
     routes: store.routes,
-    file: `${findRoutesFile(settings.dynamicConfigFile)}.activity`,
+    file: `${routesFile}.activity`,
     log,
   });
   const stopped = new StoppedRoutes({
     engine,
     routes: store.routes,
     entryPoint: entryPointOf(settings),
-    file: join(start.sharedFolder, 'stopped.json'),
+    file: `${routesFile}.stopped`,
     log,
   });
   await stopped.start();
@@ -93,10 +93,11 @@ async function startEmbedded(
     },
     stop: async () => {
       await api.close();
-      await store.stop();
-      await engine.stop();
+      // Before the store: a successor reads them as soon as that has given up its lock.
       activity.close();
       stopped.close();
+      await store.stop();
+      await engine.stop();
     },
   };
 }

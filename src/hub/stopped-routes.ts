@@ -2,10 +2,10 @@
 // remembered until a route covers them again; meanwhile the engine answers polls of an API and WebSockets there with 424, as JupyterHub does.
 // A person who opens such a page still gets to the hub.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { DynamicConfiguration, RouterConfiguration } from '../config/dynamic.ts';
-import { errorText } from '../errors.ts';
+import { errnoOf, errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { LiveTable } from './engine.ts';
 import type { HubRoute, RouteChange } from './route.ts';
@@ -18,6 +18,8 @@ const SERVICE = 'stopped@internal';
 
 /** More are forgotten, the oldest first. */
 const MAX_REMEMBERED = 10_000;
+/** A burst of changes is written once, so long after its first. */
+const SAVE_MS = 1000;
 
 /** Neither a person who looks at a page, nor a page that does not poll. */
 const POLLS =
@@ -28,7 +30,7 @@ export interface StoppedRoutesOptions {
   readonly engine: LiveTable;
   readonly routes: ReadonlyMap<string, HubRoute>;
   readonly entryPoint: string;
-  /** Remembered here for a controller that takes this one's place. */
+  /** Remembered here for whoever takes this controller's place: what a killed one was told in its last second is forgotten. */
   readonly file: string;
   readonly log: Logger;
 }
@@ -39,6 +41,7 @@ export class StoppedRoutes {
   /** In the order in which they were removed. */
   readonly #stopped = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
+  #hasFailed = false;
 
   constructor(options: StoppedRoutesOptions) {
     this.#options = options;
@@ -95,7 +98,9 @@ export class StoppedRoutes {
   }
 
   close(): void {
+    if (this.#timer === undefined) return;
     clearTimeout(this.#timer);
+    this.#save();
   }
 
   /** Another route than the hub's answers there. */
@@ -120,25 +125,51 @@ export class StoppedRoutes {
   }
 
   #load(): void {
+    const { file, log, routes } = this.#options;
     try {
-      const specs = z.array(z.string()).parse(JSON.parse(readFileSync(this.#options.file, 'utf8')));
-      for (const spec of specs)
-        if (!this.#options.routes.has(spec) && !this.#isCovered(spec)) this.#stopped.add(spec);
-    } catch {
-      // The first controller, or one whose predecessor died while writing: tabs reach the hub until their routes are removed again.
+      const specs = z.array(z.string()).parse(JSON.parse(readFileSync(file, 'utf8')));
+      for (const spec of specs.slice(-MAX_REMEMBERED))
+        if (isPrefix(spec) && !routes.has(spec) && !this.#isCovered(spec)) this.#stopped.add(spec);
+    } catch (error) {
+      // Tabs reach the hub until their routes are removed again: no more than that.
+      if (errnoOf(error) !== 'ENOENT')
+        log.warn(
+          { file, reason: errorText(error) },
+          'removed routes are forgotten: their file cannot be read',
+        );
     }
   }
 
   #saveSoon(): void {
     this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      try {
-        writeFileSync(this.#options.file, JSON.stringify([...this.#stopped]), { mode: 0o600 });
-      } catch (error) {
-        this.#options.log.warn({ reason: errorText(error) }, 'removed routes cannot be remembered');
-      }
-    }, 1000);
-    this.#timer.unref();
+      this.#save();
+    }, SAVE_MS).unref();
+  }
+
+  #save(): void {
+    const { file, log } = this.#options;
+    this.#timer = undefined;
+    try {
+      writeFileSync(`${file}.new`, `${JSON.stringify([...this.#stopped])}\n`, { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+      this.#hasFailed = false;
+    } catch (error) {
+      if (!this.#hasFailed)
+        log.warn(
+          { file, reason: errorText(error) },
+          'removed routes cannot be remembered for the next start',
+        );
+      this.#hasFailed = true;
+    }
+  }
+}
+
+/** As this program writes them: somebody may have edited the file. */
+function isPrefix(spec: string): boolean {
+  try {
+    return normalizeRoutespec(spec) === spec && !isRoot(spec);
+  } catch {
+    return false;
   }
 }
 

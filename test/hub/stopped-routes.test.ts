@@ -1,7 +1,7 @@
 // Removed prefixes: remembered, forgotten, and never in the way of a route that is there. Requests go through real routing tables.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -44,6 +44,10 @@ class Hub {
     t.after(() => {
       this.#stopped.close();
     });
+  }
+
+  stop(): void {
+    this.#stopped.close();
   }
 
   start(): Promise<void> {
@@ -145,4 +149,38 @@ describe('a route that was removed', () => {
     await second.start();
     assert.equal(second.ask(POLL), STOPPED);
   });
+
+  it('is remembered from one start to the next', async (t) => {
+    const file = join(temporaryFolder(t), 'rules.toml.stopped');
+    const first = await startHub(t, file);
+    await first.change([], ['/user/zoe/']);
+    first.stop();
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    const second = new Hub(t, file);
+    await second.start();
+    assert.equal(second.ask(POLL), STOPPED);
+    await second.change(['/user/zoe/']);
+    second.stop();
+    const third = new Hub(t, file);
+    await third.start();
+    assert.equal(third.ask(POLL), undefined);
+  });
+
+  for (const { name, text, remembered } of [
+    { name: 'broken', text: '["/user/zoe/"', remembered: false },
+    { name: 'of another shape', text: '{"/user/zoe/": 1}', remembered: false },
+    {
+      name: 'edited by hand',
+      text: '["user", "/", "/user/%", "", "no`such/", "/user/zoe/"]',
+      remembered: true,
+    },
+  ])
+    it(`is no reason not to start when its file is ${name}`, async (t) => {
+      const file = join(temporaryFolder(t), 'rules.toml.stopped');
+      writeFileSync(file, text);
+      const hub = new Hub(t, file);
+      await hub.start();
+      assert.equal(hub.ask(POLL), remembered ? STOPPED : undefined);
+      assert.equal(hub.ask('/hub/api/users'), undefined);
+    });
 });
