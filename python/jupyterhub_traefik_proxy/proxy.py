@@ -196,6 +196,8 @@ class TraefikProxy(FormerInterface, Proxy):
     @validate("public_url", "traefik_api_url")
     def _check_url(self, proposal):
         url = urlparse(proposal.value)
+        if proposal.trait.name == "public_url" and url.scheme == "http+unix":
+            return proposal.value
         if url.scheme not in ("http", "https") or (proposal.trait.name == "traefik_api_url" and not url.hostname):
             raise ValueError(
                 f"{type(self).__name__}.{proposal.trait.name} must be of the form http[s]://host:port/, "

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from importlib import metadata
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -153,6 +154,21 @@ async def test_the_hubs_own_error_pages(make_proxy, client):
     assert await client(proxy, "/base/user/zoe/lab") == (502, "<h1>the hub's page</h1>")
     assert asked == ["/base/hub/error/503"]
     await runner.cleanup()
+
+
+async def test_a_unix_socket_for_the_public(make_proxy, folder, backend):
+    socket = folder / "proxy.sock"
+    proxy = make_proxy(public_url=f"http+unix://{quote(str(socket), safe='')}/base/")
+    assert proxy.traefik_entrypoint == "http"
+    await proxy.start()
+    assert TraefikConfigFileHandler("traefik.toml").load()["entryPoints"]["http"]["address"] == str(socket)
+    await proxy.add_route("/base/", (await backend()).url, {})
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as session:
+        async with session.get("http://hub.example.org/base/x") as response:
+            seen = await response.json()
+    assert (seen["path"], seen["headers"]["Host"]) == ("/base/x", "hub.example.org")
+    await proxy.stop()
+    assert not socket.exists()
 
 
 async def test_https(make_proxy, folder, backend, client):

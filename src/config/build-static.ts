@@ -347,6 +347,7 @@ function isAddressOrNetwork(entry: string): boolean {
 
 /** `[host]:port`, as Go writes listening addresses; throws a plain Error whose message says what was expected. */
 export function parseListenAddress(text: string): ListenAddress {
+  if (text.startsWith('/')) return { host: '', port: 0, path: text };
   const protocol = /\/([a-z0-9]+)$/i.exec(text)?.[1]?.toLowerCase();
   if (protocol !== undefined && protocol !== 'tcp')
     throw new Error(
@@ -355,7 +356,9 @@ export function parseListenAddress(text: string): ListenAddress {
   const match = /^(\[[0-9A-Fa-f:.%a-z]*\]|[^:[\]]*):([0-9]+)$/.exec(text.replace(/\/tcp$/i, ''));
   const port = Number(match?.[2]);
   if (match === null || port > 65535)
-    throw new Error(`expected an address such as ":8000" or "127.0.0.1:8000", found "${text}"`);
+    throw new Error(
+      `expected an address such as ":8000" or "127.0.0.1:8000", or the absolute path of a Unix socket, found "${text}"`,
+    );
   return { host: (match[1] ?? '').replace(/^\[|\]$/g, ''), port };
 }
 

@@ -9,7 +9,7 @@ import type { ChpTls } from './chp.ts';
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
-  /** A Unix socket instead; only the configurable-http-proxy command makes such. */
+  /** A Unix socket instead. */
   readonly path?: string;
 }
 

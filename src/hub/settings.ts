@@ -24,8 +24,10 @@ const errorTarget = text.refine(
 );
 
 const publicUrl = text.refine(
-  (value) => /^https?:\/\/(?:\[[0-9A-Fa-f:.]+\]|[^:/?#[\]@\s]*)(?::[0-9]{1,5})?(?:\/[^?#\s]*)?$/.test(value),
-  'expected a URL such as "http://:8000" or "https://127.0.0.1:443"',
+  (value) =>
+    unixPathOf(value) !== undefined ||
+    /^https?:\/\/(?:\[[0-9A-Fa-f:.]+\]|[^:/?#[\]@\s]*)(?::[0-9]{1,5})?(?:\/[^?#\s]*)?$/.test(value),
+  'expected a URL such as "http://:8000", "https://127.0.0.1:443" or "http+unix://%2Frun%2Fproxy.sock"',
 );
 
 const duration = text.refine((value) => {
@@ -52,7 +54,7 @@ const logLevel = text.transform((value, context) => {
 const absolutePath = text.refine(isAbsolute, 'expected an absolute path');
 
 const schema = z.strictObject({
-  /** Where users come in; an empty host means all interfaces. `https` turns TLS on. */
+  /** Where users come in; an empty host means all interfaces. `https` turns TLS on, `http+unix://%2Fpath` is a Unix socket. */
   publicUrl,
   /** PEM files of the public side; both or none. Without them an https `publicUrl` gets a self-signed certificate. */
   sslKey: text.default(''),
@@ -129,6 +131,10 @@ export function parseHubSettings(value: unknown): HubSettings {
       message:
         'settings: errorTarget: only the engine of this program shows pages of the hub; with another engine leave it out',
     });
+  if (unixPathOf(settings.publicUrl) !== undefined && settings.shouldStart && !isEmbedded(settings))
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message: `settings: publicUrl: "${settings.publicUrl}": only the engine of this program listens on Unix sockets`,
+    });
   const internal = [settings.internalSslCa, settings.internalSslCert, settings.internalSslKey];
   if (internal.includes(undefined) && internal.some((file) => file !== undefined))
     throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
@@ -177,4 +183,17 @@ export function isHttps({ publicUrl: url }: Pick<HubSettings, 'publicUrl'>): boo
 /** The entry point of user traffic. */
 export function entryPointOf(settings: Pick<HubSettings, 'publicUrl' | 'traefikEntrypoint'>): string {
   return settings.traefikEntrypoint ?? (isHttps(settings) ? 'https' : 'http');
+}
+
+/** The socket of `http+unix://%2Frun%2Fproxy.sock/base/`; undefined for other URLs. Source: JupyterHub's `bind_url`. */
+export function unixPathOf(url: string): string | undefined {
+  const encoded = /^http\+unix:\/\/([^/?#\s]+)(?:\/[^?#\s]*)?$/i.exec(url)?.[1];
+  if (encoded === undefined) return undefined;
+  try {
+    const path = decodeURIComponent(encoded);
+    return isAbsolute(path) ? path : undefined;
+  } catch {
+    // An escape that is none.
+    return undefined;
+  }
 }

@@ -14,7 +14,7 @@ import { DurableFile } from './durable-file.ts';
 import { NODE_FILE_SYSTEM } from './file-system.ts';
 import { formatOf } from './routes-document.ts';
 import { apiBasePath } from './setup-dynamic.ts';
-import { entryPointOf, isHttps } from './settings.ts';
+import { entryPointOf, isHttps, unixPathOf } from './settings.ts';
 import type { HubSettings } from './settings.ts';
 import { deepMerge } from './values.ts';
 import type { Tree } from './values.ts';
@@ -59,8 +59,10 @@ export function staticTree(settings: HubSettings, routesFile: string): Tree {
   return deepMerge(tree, settings.extraStaticConfig);
 }
 
-/** `host:port` to listen on; the host may be empty. `http://[::1]` is `[::1]:80`. */
+/** `host:port` to listen on; the host may be empty. `http://[::1]` is `[::1]:80`. Or the path of a Unix socket. */
 function publicAddress(url: string): string {
+  const path = unixPathOf(url);
+  if (path !== undefined) return path;
   const match = /^(https?):\/\/(\[[^\]]*\]|[^:/]*)(?::([0-9]+))?/i.exec(url);
   const port = match?.[3] ?? (match?.[1]?.toLowerCase() === 'https' ? '443' : '80');
   return `${match?.[2] ?? ''}:${port}`;

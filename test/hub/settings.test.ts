@@ -59,6 +59,16 @@ describe('the settings of the hub', () => {
       /dynamicConfigFile: expected a file name that ends in/,
     ],
     [
+      'a socket without a path',
+      { ...MINIMAL, publicUrl: 'http+unix://proxy.sock' },
+      /publicUrl: expected a URL such as .*http\+unix:\/\/%2Frun%2Fproxy\.sock/,
+    ],
+    [
+      'a socket for a Traefik',
+      { ...MINIMAL, publicUrl: 'http+unix://%2Frun%2Fproxy.sock', engine: 'traefik' },
+      /publicUrl: .*only the engine of this program listens on Unix sockets/,
+    ],
+    [
       'error pages from nowhere',
       { ...MINIMAL, errorTarget: '/hub/error' },
       /errorTarget: expected a URL such as "http:\/\/127\.0\.0\.1:8081\/hub\/error"/,
@@ -154,6 +164,7 @@ describe('the static file', () => {
     [{ publicUrl: 'http://' }, ':80'],
     [{ publicUrl: 'http://[::1]' }, '[::1]:80'],
     [{ publicUrl: 'http://127.0.0.1:8000/base/' }, '127.0.0.1:8000'],
+    [{ publicUrl: 'http+unix://%2Frun%2Fproxy.sock/base/' }, '/run/proxy.sock'],
   ] as const)
     it(`listens on ${address} for ${given.publicUrl}`, () => {
       assert.deepEqual((tree(given) as { entryPoints: { http: unknown } }).entryPoints.http, { address });
