@@ -9,6 +9,7 @@ import { errnoOf, errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { LiveTable } from './engine.ts';
 import type { HubRoute, RouteChange } from './route.ts';
+import { ancestorsOf, PrefixSet } from './prefix-set.ts';
 import { normalizeRoutespec, routeName, routeRule } from './routespec.ts';
 
 /** The name of the routers' provider. */
@@ -39,7 +40,7 @@ export interface StoppedRoutesOptions {
 export class StoppedRoutes {
   readonly #options: StoppedRoutesOptions;
   /** In the order in which they were removed. */
-  readonly #stopped = new Set<string>();
+  readonly #stopped = new PrefixSet();
   #timer: NodeJS.Timeout | undefined;
   #hasFailed = false;
 
@@ -81,7 +82,7 @@ export class StoppedRoutes {
       const spec = normalizeRoutespec(routespec);
       // Whatever lies below belongs to this route now; the root's is the hub's business.
       if (isRoot(spec)) continue;
-      for (const known of this.#stopped) if (known.startsWith(spec)) forget(known);
+      for (const known of this.#stopped.below(spec)) forget(known);
     }
     for (const oldest of this.#stopped) {
       if (this.#stopped.size <= MAX_REMEMBERED) break;
@@ -105,11 +106,7 @@ export class StoppedRoutes {
 
   /** Another route than the hub's answers there. */
   #isCovered(spec: string): boolean {
-    const { routes } = this.#options;
-    for (let end = spec.lastIndexOf('/', spec.length - 2); end > 0; end = spec.lastIndexOf('/', end - 1)) {
-      const ancestor = spec.slice(0, end + 1);
-      if (!isRoot(ancestor) && routes.has(ancestor)) return true;
-    }
+    for (const ancestor of ancestorsOf(spec)) if (this.#options.routes.has(ancestor)) return true;
     return false;
   }
 

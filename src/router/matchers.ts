@@ -70,7 +70,21 @@ function loadEngine(): typeof RE2JS {
   return engine;
 }
 
+/** Thousands of rules may have the same expression, and a compiled one is many kilobytes: this many of the last ones are shared. */
+const MAX_SHARED = 64;
+/** The least recently asked for comes first. */
+const shared = new Map<string, RE2JS>();
+
 function compile(matcher: MatcherName, expression: string): RE2JS {
+  const pattern = shared.get(expression) ?? compileAnew(matcher, expression);
+  shared.delete(expression);
+  shared.set(expression, pattern);
+  const [oldest] = shared.keys();
+  if (shared.size > MAX_SHARED && oldest !== undefined) shared.delete(oldest);
+  return pattern;
+}
+
+function compileAnew(matcher: MatcherName, expression: string): RE2JS {
   try {
     return loadEngine().compile(expression);
   } catch (cause) {

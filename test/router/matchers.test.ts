@@ -127,6 +127,24 @@ describe('matchers', () => {
     });
 });
 
+describe('regular expressions', () => {
+  it('keep their meaning however many there are, and wherever each is used', () => {
+    const rules = Array.from({ length: 200 }, (_, index) => [
+      rulePredicate(parseRule(`PathRegexp(\`^/u${String(index)}$\`)`)),
+      rulePredicate(parseRule(`HeaderRegexp(\`X-Path\`, \`^/u${String(index)}$\`)`)),
+    ]);
+    // Some of the first once more.
+    rules.push(...rules.slice(0, 2), [rulePredicate(parseRule('PathRegexp(`^/u1$`)'))]);
+    for (const [index, holds] of rules.entries()) {
+      const path = `/u${String(index < 200 ? index : index === 202 ? 1 : index - 200)}`;
+      for (const predicate of holds) {
+        assert.equal(predicate(request({ path, headers: { 'x-path': [path] } })), true);
+        assert.equal(predicate(request({ path: `${path}0`, headers: { 'x-path': ['/u'] } })), false);
+      }
+    }
+  });
+});
+
 describe('plainHost', () => {
   const cases: readonly { readonly host: string; readonly want: string }[] = [
     { host: 'A.b', want: 'a.b' },
