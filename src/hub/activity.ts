@@ -6,9 +6,11 @@ import { z } from 'zod';
 import { errnoOf, errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { HubRoute } from './route.ts';
-import { routeName } from './routespec.ts';
+import { routespecOfRouter } from './routespec.ts';
 
 const SAVE_MS = 30_000;
+/** Workers know routers by their qualified names. */
+const PROVIDER_SUFFIX = '@file';
 
 /** What a worker tells about one router. */
 export interface ActivityReport {
@@ -39,6 +41,7 @@ export interface ActivityClockOptions {
 /** One clock for all routes. */
 export class ActivityClock {
   readonly #options: ActivityClockOptions;
+  /** By routespec. */
   readonly #clocks = new Map<string, Clocks>();
   /** For routes of which nothing is known. */
   readonly #start = Date.now();
@@ -57,22 +60,22 @@ export class ActivityClock {
 
   /** Milliseconds since the epoch. */
   lastActivity(routespec: string): number {
-    return this.#clocks.get(keyOf(routespec))?.last ?? this.#start;
+    return this.#clocks.get(routespec)?.last ?? this.#start;
   }
 
   /** The same of what a user did; undefined when that is nothing so far. */
   lastUserActivity(routespec: string): number | undefined {
-    return this.#clocks.get(keyOf(routespec))?.user || undefined;
+    return this.#clocks.get(routespec)?.user || undefined;
   }
 
   /** Whether anything has passed since the route was added. */
   isUsed(routespec: string): boolean {
-    return this.#clocks.get(keyOf(routespec))?.isUsed ?? false;
+    return this.#clocks.get(routespec)?.isUsed ?? false;
   }
 
   /** The route was added or replaced just now. */
   begin(routespec: string): void {
-    this.#clocks.set(keyOf(routespec), { last: Date.now(), user: 0, isUsed: false });
+    this.#clocks.set(routespec, { last: Date.now(), user: 0, isUsed: false });
     this.#isChanged = true;
     if (this.#clocks.size > 2 * this.#options.routes.size + 1000) this.#forget();
   }
@@ -81,10 +84,12 @@ export class ActivityClock {
   note(reports: readonly ActivityReport[]): void {
     const now = Date.now();
     for (const { router, agoMs, userAgoMs } of reports) {
-      let clocks = this.#clocks.get(router);
+      const routespec = routespecOfRouter(router.slice(0, -PROVIDER_SUFFIX.length));
+      if (routespec === undefined || !router.endsWith(PROVIDER_SUFFIX)) continue;
+      let clocks = this.#clocks.get(routespec);
       if (clocks === undefined) {
         clocks = { last: this.#start, user: 0, isUsed: true };
-        this.#clocks.set(router, clocks);
+        this.#clocks.set(routespec, clocks);
       }
       clocks.isUsed = true;
       clocks.last = Math.max(clocks.last, now - agoMs);
@@ -95,8 +100,8 @@ export class ActivityClock {
 
   /** Of routes that are gone. */
   #forget(): void {
-    const present = new Set([...this.#options.routes.keys()].map(keyOf));
-    for (const key of this.#clocks.keys()) if (!present.has(key)) this.#clocks.delete(key);
+    for (const routespec of this.#clocks.keys())
+      if (!this.#options.routes.has(routespec)) this.#clocks.delete(routespec);
   }
 
   /** Writes what has changed; a failure is logged once, because routes do not depend on it. */
@@ -105,7 +110,7 @@ export class ActivityClock {
     const { file, log, routes } = this.#options;
     const kept: Record<string, [number, number]> = {};
     for (const routespec of routes.keys()) {
-      const clocks = this.#clocks.get(keyOf(routespec));
+      const clocks = this.#clocks.get(routespec);
       if (clocks !== undefined) kept[routespec] = [clocks.last, clocks.user];
     }
     try {
@@ -133,7 +138,7 @@ export class ActivityClock {
     try {
       const { routes } = saved.parse(JSON.parse(readFileSync(file, 'utf8')));
       for (const [routespec, [last, user]] of Object.entries(routes))
-        this.#clocks.set(keyOf(routespec), {
+        this.#clocks.set(routespec, {
           last: Math.min(last, this.#start),
           user: Math.min(user, this.#start),
           isUsed: true,
@@ -146,9 +151,4 @@ export class ActivityClock {
         );
     }
   }
-}
-
-/** The name by which workers know the route's router. */
-function keyOf(routespec: string): string {
-  return `${routeName('router', routespec)}@file`;
 }

@@ -94,6 +94,14 @@ function escapedName(text: string): string {
   return name;
 }
 
+/** The routespec that a router's name was made from; undefined for names that `routeName` does not make. */
+export function routespecOfRouter(name: string): string | undefined {
+  if (!name.startsWith('router_')) return undefined;
+  return name
+    .slice('router_'.length)
+    .replace(/(?:_[0-9A-F]{2})+/g, (bytes) => Buffer.from(bytes.replaceAll('_', ''), 'hex').toString('utf8'));
+}
+
 /** The rule of a normalized routespec. */
 export function routeRule(routespec: string): RouteRule {
   if (PLAIN_PATH.test(routespec))

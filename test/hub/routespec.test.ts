@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { ProxyError } from '../../src/errors.ts';
-import { normalizeRoutespec, routeName, routeRule } from '../../src/hub/routespec.ts';
+import { normalizeRoutespec, routeName, routespecOfRouter, routeRule } from '../../src/hub/routespec.ts';
 import { canonicalPath } from '../../src/router/canonical-path.ts';
 import { rulePredicate } from '../../src/router/matchers.ts';
 import { parseRule } from '../../src/router/rule.ts';
@@ -23,6 +23,7 @@ describe('routeName', () => {
     it(`names the router of ${routespec}`, () => {
       assert.equal(routeName('router', routespec), want);
       assert.equal(routeName('service', routespec), want.replace('router', 'service'));
+      assert.equal(routespecOfRouter(want), routespec);
     });
 });
 
