@@ -41,6 +41,10 @@ export class StoppedRoutes {
   readonly #options: StoppedRoutesOptions;
   /** In the order in which they were removed. */
   readonly #stopped = new PrefixSet();
+  /** What the engine has not been told yet: changes that are made together are told together. */
+  #set = new Map<string, RouterConfiguration>();
+  #deleted = new Set<string>();
+  #told: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #hasFailed = false;
 
@@ -62,37 +66,46 @@ export class StoppedRoutes {
     await this.#options.engine.replace(PROVIDER, configuration);
   }
 
-  /** After a change has been made. */
+  /** After a change has been made; resolves when the engine has taken what follows from it. */
   async onChange({ add, remove }: RouteChange): Promise<void> {
-    const set = new Map<string, RouterConfiguration>();
-    const deleted: string[] = [];
-    const forget = (spec: string): void => {
-      this.#stopped.delete(spec);
-      set.delete(routerName(spec));
-      deleted.push(routerName(spec));
-    };
     for (const given of remove) {
       const spec = normalizeRoutespec(given);
       if (isRoot(spec) || this.#options.routes.has(spec) || this.#isCovered(spec)) continue;
       this.#stopped.delete(spec);
       this.#stopped.add(spec);
-      set.set(routerName(spec), this.#router(spec));
+      this.#set.set(routerName(spec), this.#router(spec));
     }
     for (const { routespec } of add) {
       const spec = normalizeRoutespec(routespec);
       // Whatever lies below belongs to this route now; the root's is the hub's business.
       if (isRoot(spec)) continue;
-      for (const known of this.#stopped.below(spec)) forget(known);
+      for (const known of this.#stopped.below(spec)) this.#forget(known);
     }
     for (const oldest of this.#stopped) {
       if (this.#stopped.size <= MAX_REMEMBERED) break;
-      forget(oldest);
+      this.#forget(oldest);
     }
-    if (set.size === 0 && deleted.length === 0) return;
+    if (this.#set.size === 0 && this.#deleted.size === 0) return;
     this.#saveSoon();
+    this.#told ??= this.#tell();
+    await this.#told;
+  }
+
+  #forget(spec: string): void {
+    this.#stopped.delete(spec);
+    this.#set.delete(routerName(spec));
+    this.#deleted.add(routerName(spec));
+  }
+
+  async #tell(): Promise<void> {
+    await new Promise(setImmediate);
+    this.#told = undefined;
+    const [set, deleted] = [this.#set, this.#deleted];
+    this.#set = new Map();
+    this.#deleted = new Set();
     await this.#options.engine.patch(PROVIDER, {
       setRouters: set,
-      deleteRouters: deleted,
+      deleteRouters: [...deleted],
       setServices: new Map(),
       deleteServices: [],
     });
