@@ -11,12 +11,14 @@ import type {
 } from 'fastify';
 import { z } from 'zod';
 import { errorText, ProxyError } from '../errors.ts';
-import type { Json } from '../hub/route.ts';
+import type { HubRoute, Json } from '../hub/route.ts';
 import type { Logger } from '../log.ts';
 import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
+import { listing } from './listing.ts';
 import { openApiDocument } from './open-api.ts';
 import {
   chpDocument,
+  chpText,
   inactiveSince,
   MAX_ROUTE_BYTES,
   pathOf,
@@ -103,7 +105,15 @@ export function createChpApi(options: ChpApiOptions): FastifyInstance {
 function read(request: FastifyRequest, reply: FastifyReply, options: ChpApiOptions): FastifyReply {
   if (restOf(request) === '') {
     options.counters.routesRead();
-    return sendJson(reply, JSON.stringify(allRoutes(request, options)));
+    return reply
+      .header('content-type', 'application/json')
+      .send(
+        listing(
+          allRoutes(request, options),
+          (found) =>
+            `${JSON.stringify(pathOfRoutespec(found.routespec))}:${chpText(found, options.activity)}`,
+        ),
+      );
   }
   const found = options.table.routes.get(wanted(request, options));
   return found === undefined
@@ -142,19 +152,16 @@ async function remove(
   return reply.code(204).send();
 }
 
-function allRoutes(request: FastifyRequest, options: ChpApiOptions): Record<string, unknown> {
-  const since = inactiveSince(request);
-  const limit = since === '' ? Infinity : Date.parse(since);
+function allRoutes(request: FastifyRequest, { table, activity }: ChpApiOptions): Iterable<HubRoute> {
+  const routes = table.routes.values();
+  const since = request.url.includes('?') ? inactiveSince(request) : '';
+  if (since === '') return routes;
+  const limit = Date.parse(since);
   if (Number.isNaN(limit))
     throw new ProxyError('JTP_ERR_API_REQUEST', {
       message: `Invalid datestamp '${since}' must be ISO8601.`,
     });
-  // Any path is a key here, so the object must have no names of its own.
-  const documents = Object.create(null) as Record<string, unknown>;
-  for (const found of options.table.routes.values())
-    if (options.activity.lastActivity(found.routespec) < limit)
-      documents[pathOfRoutespec(found.routespec)] = chpDocument(found, options.activity);
-  return documents;
+  return [...routes].filter(({ routespec }) => activity.lastActivity(routespec) < limit);
 }
 
 function sendJson(reply: FastifyReply, text: string): FastifyReply {

@@ -4,6 +4,7 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { HubRoute, Json, RouteChange } from '../hub/route.ts';
+import { isoTime } from './iso-time.ts';
 
 /** One route has room for any payload. */
 export const MAX_ROUTE_BYTES = 1024 * 1024;
@@ -61,9 +62,28 @@ export function inactiveSince(request: FastifyRequest): string {
 export function activityFields(routespec: string, activity: RouteActivity): Record<string, Json> {
   const user = activity.lastUserActivity(routespec);
   return {
-    last_activity: new Date(activity.lastActivity(routespec)).toISOString(),
-    ...(user === undefined ? {} : { last_user_activity: new Date(user).toISOString() }),
+    last_activity: isoTime(activity.lastActivity(routespec)),
+    ...(user === undefined ? {} : { last_user_activity: isoTime(user) }),
   };
+}
+
+/** The same as text, to go on an object with: `,"last_activity":"…"`. */
+function activityText(routespec: string, activity: RouteActivity): string {
+  const user = activity.lastUserActivity(routespec);
+  const last = `,"last_activity":"${isoTime(activity.lastActivity(routespec))}"`;
+  return user === undefined ? last : `${last},"last_user_activity":"${isoTime(user)}"`;
+}
+
+/** Names in a document that data cannot have. */
+const OURS = ['target', 'last_activity', 'last_user_activity'];
+
+/** `chpDocument` as text, without a copy of the data. */
+export function chpText(route: HubRoute, activity: RouteActivity | undefined): string {
+  const { routespec, target, data } = route;
+  for (const name of OURS) if (Object.hasOwn(data, name)) return JSON.stringify(chpDocument(route, activity));
+  const text = JSON.stringify(data);
+  const clocks = activity === undefined ? '' : activityText(routespec, activity);
+  return `${text.slice(0, -1)}${text === '{}' ? '' : ','}"target":${JSON.stringify(target)}${clocks}}`;
 }
 
 /** A route as configurable-http-proxy shows it; without `activity` nobody knows when it was used. */

@@ -15,6 +15,7 @@ import { openApiDocument } from './open-api.ts';
 import {
   activityFields,
   chpDocument,
+  chpText,
   inactiveSince,
   MAX_ROUTE_BYTES,
   pathOf,
@@ -164,20 +165,6 @@ function registerChpRoutes(app: FastifyInstance, { table, activity }: RoutesApiO
     });
   }
 }
-
-/** `chpDocument` as text, without a copy of the data. */
-function chpText(route: HubRoute, activity: RouteActivity | undefined): string {
-  const { routespec, target, data: payload } = route;
-  const text = JSON.stringify(payload);
-  if (text === '{}' || OURS.some((name) => Object.hasOwn(payload, name)))
-    return JSON.stringify(chpDocument(route, activity));
-  const clocks =
-    activity === undefined ? '' : `,${JSON.stringify(activityFields(routespec, activity)).slice(1, -1)}`;
-  return `${text.slice(0, -1)},"target":${JSON.stringify(target)}${clocks}}`;
-}
-
-/** Names in a document that data cannot have. */
-const OURS = ['target', 'last_activity', 'last_user_activity'];
 
 /** When nobody keeps track of activity, no route can be said to have been idle since some time. */
 function idleRoutes(
