@@ -1,9 +1,10 @@
 // The controller's end of the private socket: sends every worker a snapshot when it connects and every change after that, and knows when
 // all of them have applied it.
 //
-//   worker connects ──hello──► snapshot ──applied──► in step ──change──► … (silent for SILENCE_MS: reported for killing)
+//   worker connects ──hello──► snapshot ──applied──► in step ──change──► … (holds it up, silent for SILENCE_MS: reported for killing)
 //
-// Every message is answered, so a worker that takes long for much is told from one that does nothing.
+// Every message is answered, so a worker that takes long for much is told from one that does nothing. One that holds nothing up (it has no
+// table yet, or nothing has changed) may take its time: on a starved machine its successor would be slower still.
 
 import net from 'node:net';
 import type { Server, Socket } from 'node:net';
@@ -17,7 +18,7 @@ import type { ActivityMessage } from './messages.ts';
 import { Outbox } from './outbox.ts';
 import type { Line } from './outbox.ts';
 
-/** A worker that has not answered a message after this time is given up. */
+/** A worker that has not answered a message for so long, while a change waits for it, is given up. */
 const SILENCE_MS = 2000;
 /** Looks in that time. */
 const LOOKS = 20;
@@ -218,8 +219,7 @@ export class ControlServer {
     for (const { workerId, applied } of this.#links)
       if (workerId !== undefined && applied >= generation) current.add(workerId);
     for (const workerId of this.#accepting) if (!current.has(workerId)) return false;
-    for (const { workerId, applied } of this.#links)
-      if (workerId !== undefined && applied >= 0 && applied < generation) return false;
+    for (const link of this.#links) if (link.applied >= 0 && this.#holdsUp(link, generation)) return false;
     return true;
   }
 
@@ -235,18 +235,24 @@ export class ControlServer {
   #giveUpSilent(): void {
     const now = performance.now();
     this.#excuse(now);
+    const due = [...this.#waiters].filter(({ deadline }) => deadline <= now);
+    const newest = Math.max(-1, ...due.map(({ generation }) => generation));
     const connected = new Set<number>();
-    for (const { workerId, outbox, socket } of this.#links) {
+    for (const link of this.#links) {
+      const { workerId, outbox, socket } = link;
       if (workerId === undefined) continue;
       connected.add(workerId);
-      if (now - outbox.unansweredSince <= this.#silenceMs) continue;
+      if (!this.#holdsUp(link, newest) || now - outbox.unansweredSince <= this.#silenceMs) continue;
       this.#giveUp(workerId);
       socket.destroy();
     }
-    for (const waiter of this.#waiters)
-      if (waiter.deadline <= now)
-        for (const workerId of this.#accepting) if (!connected.has(workerId)) this.#giveUp(workerId);
+    if (due.length > 0)
+      for (const workerId of this.#accepting) if (!connected.has(workerId)) this.#giveUp(workerId);
     this.#settle();
+  }
+
+  #holdsUp({ workerId, applied }: WorkerLink, generation: number): boolean {
+    return applied < generation && (applied >= 0 || (workerId !== undefined && this.#accepting.has(workerId)));
   }
 
   /** When this process stood still, answers may be lying here unread. */

@@ -254,6 +254,30 @@ describe('the private socket', () => {
     await until(() => worker.socket.closed, 'the end of its connection');
   });
 
+  it('gives nobody up whom no change waits for, however slow the machine is', async (t) => {
+    const controller = await startServer(t, 200);
+    controller.server.setAccepting([1, 3]);
+    controller.table = change(1, many(1000));
+    // A new one that does not accept yet, and one that accepts with the table it had from a controller that has died.
+    const starting = await startManual(t, controller.path, 2);
+    const serving = await startManual(t, controller.path, 1);
+    const kept = await startManual(t, controller.path, 3);
+    for (const worker of [starting, serving, kept])
+      await until(() => worker.unanswered > 0, 'the beginning of its table');
+    const answers = setInterval(() => {
+      if (kept.unanswered > 0) kept.answer();
+    }, 5);
+    t.after(() => {
+      clearInterval(answers);
+    });
+    await until(() => kept.heard.at(-1)?.type === 'change' && kept.unanswered === 0, 'a whole table');
+    // Long enough for the two others to have been given up, if it were for silence alone.
+    const published = controller.server.publish(change(2, ['a']));
+    await within(published, 'the change to stand');
+    assert.deepEqual([...new Set(controller.silent)], [1]);
+    assert.ok(!starting.socket.closed, 'a worker was given up that held nothing up');
+  });
+
   it('does not give up a worker that takes long for much', async (t) => {
     const controller = await startServer(t, 1000);
     const worker = await startManual(t, controller.path, 1);
