@@ -7,7 +7,7 @@
 
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { answerFor, unauthorizedAnswer } from '../http1/answer.ts';
+import { answerFor } from '../http1/answer.ts';
 import type { Answer } from '../http1/answer.ts';
 import type { ClientSideOfExchange, Downstream } from '../http1/downstream.ts';
 import type { Framing } from '../http1/framing.ts';
@@ -21,6 +21,8 @@ import type { Tunnels } from '../tunnel/tunnels.ts';
 import type { ServerSideOfExchange, UpstreamConnection } from '../upstream/upstream-connection.ts';
 import type { Target, UpstreamCounters, Waiting } from '../upstream/target.ts';
 import type { ActivityRecorder } from './activity.ts';
+import { passChain } from './chain.ts';
+import type { Verdict } from './chain.ts';
 import type { ErrorPages } from './error-pages.ts';
 import { forwardedLines, forwardedTreatment } from './forwarded.ts';
 import type { ForwardedPolicy } from './forwarded.ts';
@@ -96,64 +98,28 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
   start(route: Route): void {
     this.#route = route;
     this.#client.exchange = this;
-    this.#pass(0, NO_NAMES, '');
-  }
-
-  /** `without`, `additions`: what the middlewares before number `index` changed about the headers. */
-  #pass(index: number, without: readonly string[], additions: string): void {
-    const auth = this.#route?.chain[index];
-    if (auth === undefined) {
-      this.#send(without, additions);
-      return;
-    }
-    const credentials = this.#authorization();
-    const user = auth.checkCached(credentials);
-    if (user !== undefined) {
-      this.#authenticated(index, user, without, additions);
+    const verdict = passChain(route.chain, this.#head);
+    if (!(verdict instanceof Promise)) {
+      this.#onVerdict(verdict);
       return;
     }
     this.#holdBody();
-    auth
-      .check(credentials)
-      .then((name) => {
+    verdict
+      .then((late) => {
         if (this.#isDone) return;
-        if (name === undefined) {
-          this.#finish(() => {
-            this.#client.answer(unauthorizedAnswer(auth.realm));
-          });
-          return;
-        }
-        this.#authenticated(index, name, without, additions);
+        this.#onVerdict(late);
         this.#goOn();
       })
       // Whatever goes wrong on the way, here or further down, must not end the process.
       .catch((error: unknown) => {
-        this.#context.log.error(
-          { err: error, router: this.#route?.name },
-          'a request behind basicAuth failed',
-        );
+        this.#context.log.error({ err: error, router: route.name }, 'a request behind basicAuth failed');
         this.#answer(500);
       });
   }
 
-  #authenticated(index: number, user: string, without: readonly string[], additions: string): void {
-    const auth = this.#route?.chain[index];
-    let names = without;
-    let lines = additions;
-    if (auth?.removeHeader === true) names = [...names, 'authorization'];
-    if (auth?.headerField !== undefined) {
-      // The name is ours to tell: whatever the client says under it is dropped.
-      names = [...names, auth.headerField.toLowerCase()];
-      // In UTF-8: heads are written byte by byte, where U+010A would become a line feed.
-      lines += `${auth.headerField}: ${Buffer.from(user, 'utf8').toString('latin1')}\r\n`;
-    }
-    this.#pass(index + 1, names, lines);
-  }
-
-  /** Several Authorization headers are nobody's. */
-  #authorization(): string | undefined {
-    const values = this.#head.values('authorization');
-    return values.length === 1 ? values[0] : undefined;
+  #onVerdict(verdict: Verdict): void {
+    if (verdict.name === 'passed') this.#send(verdict.without, verdict.additions);
+    else this.#finishWith(verdict.answer, '');
   }
 
   #send(without: readonly string[], additions: string): void {

@@ -66,7 +66,10 @@ export function reasonFor(status: number): string {
   return status === 418 ? "I'm a teapot" : (STATUS_CODES[status] ?? 'Unknown');
 }
 
-/** `HTTP/1.1 404 Not Found`, with its line end. */
-export function statusLine(status: number): string {
-  return `HTTP/1.1 ${String(status)} ${reasonFor(status)}\r\n`;
+/** The head of an answer up to what depends on the connection: whether it ends, and the empty line. */
+export function answerHead({ status, headers, body }: Answer): string {
+  return (
+    `HTTP/1.1 ${String(status)} ${reasonFor(status)}\r\n${headers}Content-Length: ${String(body.length)}\r\n` +
+    `Date: ${httpDate()}\r\n`
+  );
 }

@@ -11,26 +11,21 @@
 import type { Socket } from 'node:net';
 import { ProxyError } from '../errors.ts';
 import { plainAddress } from './address.ts';
-import { httpDate, refusalFor, statusLine } from './answer.ts';
+import { answerHead, refusalFor } from './answer.ts';
 import type { Answer } from './answer.ts';
-import {
-  AHEAD_BYTES,
-  DISCARD_BYTES,
-  LAST_BYTES_MS,
-  LINGER_BYTES,
-  LINGER_MS,
-  PROBE_MS,
-} from './client-bounds.ts';
+import { AHEAD_BYTES, DISCARD_BYTES, PROBE_MS } from './client-bounds.ts';
 import type { ClientOptions } from './client-options.ts';
 import type { Timed } from './deadlines.ts';
 import type { ClientSideOfExchange, Downstream, ForwardedMemo, Passed } from './downstream.ts';
 import type { Framing } from './framing.ts';
+import { LINGER_MS, Lingering } from './lingering.ts';
 import { adoptSocket } from './owned-socket.ts';
 import type { SocketOwner } from './owned-socket.ts';
 import { NEED_MORE, returnParser, takeParser } from './parser.ts';
 import type { HttpParser, Trailers } from './parser.ts';
 import { readRequest } from './request.ts';
 import type { Request } from './request.ts';
+import { RequestBody } from './request-body.ts';
 import { bodyCoding, framingLine, persistenceLine } from './response-head.ts';
 import { ResponseWriter } from './response-writer.ts';
 
@@ -54,7 +49,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   #state: State = 'idle';
   #parser: HttpParser | undefined;
   #request: Request | undefined;
-  #remaining = 0;
+  #body: RequestBody | undefined;
   #requests = 0;
   #isPaused = false;
   #isProcessing = false;
@@ -64,9 +59,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   #isAwaitingDrain = false;
   /** The head of the response has announced the end of the connection. */
   #hasSaidClose = false;
-  #hasBody = false;
-  /** Unsent bytes of a lingering connection when it was last looked at. */
-  #unsent = Infinity;
+  #lingering: Lingering | undefined;
   /** Bytes that arrived and could not be used yet. */
   #unread: Buffer | undefined;
 
@@ -99,7 +92,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     const request = this.#request;
     if (request === undefined || !request.keepAlive || this.#hasSaidClose) return true;
     // Answered instead of told to continue, the client may send the body or the next request: nobody could tell which.
-    if (request.expectsContinue && this.#state === 'body' && !this.#hasBody) return true;
+    if (request.expectsContinue && this.#state === 'body' && this.#body?.hasBegun !== true) return true;
     const { keepAliveMaxRequests, keepAliveMaxTimeMs, deadlines, isDraining } = this.#options;
     if (keepAliveMaxRequests > 0 && this.#requests >= keepAliveMaxRequests) return true;
     if (keepAliveMaxTimeMs > 0 && deadlines.now - this.#openedAt > keepAliveMaxTimeMs) return true;
@@ -188,8 +181,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
       case 'body':
         return this.#readBody(chunk, at);
       case 'lingering':
-        this.#discarded += chunk.length - at;
-        if (this.#discarded > LINGER_BYTES) this.destroy();
+        if (this.#lingering?.admits(chunk.length - at) !== true) this.destroy();
         return chunk.length;
       case 'waiting':
       case 'closed':
@@ -206,13 +198,12 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     const request = readRequest(parser.head);
     this.#request = request;
     this.#requests++;
-    this.#hasBody = false;
     this.deadline = 0;
     if (request.framing.name === 'none') {
       this.#state = 'waiting';
     } else {
       this.#state = 'body';
-      this.#remaining = request.framing.name === 'length' ? request.framing.length : 0;
+      this.#body = new RequestBody(request.framing, parser);
       this.deadline = this.#after(this.#options.readTimeoutMs);
     }
     this.#options.handler.onRequest(this, request, parser.head);
@@ -222,23 +213,14 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   }
 
   #readBody(chunk: Buffer, at: number): number {
-    this.#hasBody = true;
+    const body = this.#body;
+    if (body === undefined) return chunk.length;
     if (!this.#isAwaitingDrain) this.deadline = this.#after(this.#options.readTimeoutMs);
-    if (this.#request?.framing.name === 'length') {
-      const end = Math.min(chunk.length, at + this.#remaining);
-      this.#remaining -= end - at;
-      this.#deliver(chunk, at, end);
-      if (this.#remaining === 0) this.#endBody([]);
-      return end;
-    }
-    const parser = this.#parser;
-    if (parser === undefined) return chunk.length;
-    const end = parser.readChunks(chunk, at);
-    const { pieces } = parser;
+    const end = body.read(chunk, at);
+    const { pieces, trailers } = body;
     for (let index = 0; index < pieces.length; index += 2)
       this.#deliver(chunk, pieces[index] ?? 0, pieces[index + 1] ?? 0);
-    if (end === NEED_MORE) return chunk.length;
-    this.#endBody(parser.trailers);
+    if (trailers !== undefined) this.#endBody(trailers);
     return end;
   }
 
@@ -306,8 +288,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     const close = this.willClose || this.#abandonsBody();
     const isHead = this.#request?.method === 'HEAD';
     this.#writer.begin(
-      `${statusLine(answer.status)}${answer.headers}Content-Length: ${String(answer.body.length)}\r\n` +
-        `Date: ${httpDate()}\r\n${close ? 'Connection: close\r\n' : ''}\r\n${isHead ? '' : answer.body}`,
+      `${answerHead(answer)}${close ? 'Connection: close\r\n' : ''}\r\n${isHead ? '' : answer.body}`,
       'plain',
     );
     this.finishResponse([]);
@@ -337,13 +318,12 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   }
 
   #abandonsBody(): boolean {
-    return (
-      this.#state === 'body' && this.#request?.framing.name === 'length' && this.#remaining > DISCARD_BYTES
-    );
+    return this.#state === 'body' && (this.#body?.announced ?? 0) > DISCARD_BYTES;
   }
 
   #nextRequest(): void {
     this.#request = undefined;
+    this.#body = undefined;
     this.#isDiscarding = false;
     this.#isAwaitingDrain = false;
     this.#discarded = 0;
@@ -436,14 +416,10 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
       this.#linger();
       return;
     }
-    const unsent = this.socket.writableLength;
-    if (this.#state === 'lingering' && unsent > 0 && unsent < this.#unsent) {
-      // A slow reader is still at the end of its last response.
-      this.#unsent = unsent;
-      this.deadline = this.#options.deadlines.now + LAST_BYTES_MS;
-      return;
-    }
-    this.destroy();
+    // A slow reader is still at the end of its last response.
+    const extension = this.#lingering?.extension(this.socket.writableLength) ?? 0;
+    if (extension > 0) this.deadline = this.#options.deadlines.now + extension;
+    else this.destroy();
   }
 
   /** Closes the connection now if it is idle, else after the current response. */
@@ -476,6 +452,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   #linger(): void {
     if (this.#state === 'lingering' || this.#state === 'closed') return;
     this.#state = 'lingering';
+    this.#lingering = new Lingering();
     this.#unread = undefined;
     this.#isPaused = false;
     this.#isAwaitingDrain = false;
