@@ -261,12 +261,16 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
     // Nothing has reached the server yet, or it may have closed the connection before.
     const isWanted = !server.isConnected || (server.isReused && IDEMPOTENT.has(this.#request.method));
     (this.#kept ??= new KeptBody()).add(chunk, start, end, isWanted);
-    if (!server.write(chunk, start, end)) this.#client.pauseBody();
+    if (server.write(chunk, start, end)) return;
+    this.#client.pauseBody();
+    server.limitTaking(this.#client.bodyStallMs);
   }
 
   onRequestEnd(trailers: Trailers): void {
     this.#requestTrailers = trailers;
-    if (this.#held === 'no') this.#server?.end(trailers);
+    if (this.#held !== 'no') return;
+    this.#server?.end(trailers);
+    if (this.#request.framing.name !== 'none') this.#server?.limitTaking(this.#client.bodyStallMs);
   }
 
   onRequestFlush(): void {

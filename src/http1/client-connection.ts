@@ -99,6 +99,10 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     return isDraining();
   }
 
+  get bodyStallMs(): number {
+    return this.#options.readTimeoutMs;
+  }
+
   // Reading.
 
   onData(chunk: Buffer): void {

@@ -58,6 +58,8 @@ export interface Downstream {
   exchange: ClientSideOfExchange | undefined;
   /** True: `write` copies what it cannot send at once. Else it is given bytes that stay as they are. */
   readonly writesInPlace?: boolean;
+  /** The longest stall of the request's body, on either side of us; 0 = off. */
+  readonly bodyStallMs: number;
   /** True once a final response has begun: an error can no longer be told in words. */
   readonly hasBegun: boolean;
 

@@ -20,6 +20,8 @@ export interface SocketOwner {
   onClose(): void;
   /** Outgoing sockets only: the connection (for TLS: the handshake) is complete. */
   onConnect?(): void;
+  /** No byte has moved, either way, for as long as `limitSilence` said. */
+  onSilence?(): void;
 }
 
 /** What may wait to be sent before whoever it comes from is stopped; stopping and starting for each read costs more than the bytes. */
@@ -98,6 +100,19 @@ export function connectOwned(options: NetConnectOpts): Socket {
     },
   });
   return socket;
+}
+
+function socketOnTimeout(this: OwnedSocket): void {
+  this[OWNER]?.onSilence?.();
+}
+
+/**
+ * From now on the owner hears (`onSilence`) when no byte has moved for so long, read or taken by the kernel, parts of a write included; 0 =
+ * never. Node sees the parts, and nobody else can, so this is a timer of its own and no deadline of the sweep.
+ */
+export function limitSilence(socket: Socket, milliseconds: number): void {
+  if (socket.listenerCount('timeout', socketOnTimeout) === 0) socket.on('timeout', socketOnTimeout);
+  socket.setTimeout(milliseconds);
 }
 
 /** Gives the owner bytes that its predecessor has read too many of. */

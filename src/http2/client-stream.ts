@@ -60,6 +60,10 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     adoptSocket(stream, this);
   }
 
+  get bodyStallMs(): number {
+    return this.#session.options.readTimeoutMs;
+  }
+
   get isTls(): boolean {
     return this.#session.tlsOptions !== undefined;
   }

@@ -12,7 +12,7 @@ import { responseFraming, responsePersistence } from '../http1/framing.ts';
 import type { Framing } from '../http1/framing.ts';
 import type { MessageHead } from '../http1/head.ts';
 import type { Timed } from '../http1/deadlines.ts';
-import { adoptOutgoingSocket, deliverTo } from '../http1/owned-socket.ts';
+import { adoptOutgoingSocket, deliverTo, limitSilence } from '../http1/owned-socket.ts';
 import type { SocketOwner } from '../http1/owned-socket.ts';
 import { NEED_MORE, returnParser, takeParser } from '../http1/parser.ts';
 import type { HttpParser, Trailers } from '../http1/parser.ts';
@@ -61,6 +61,8 @@ export class UpstreamConnection implements SocketOwner, Timed {
   #keepAliveMs: number;
   #head = '';
   #isChunked = false;
+  /** How long the server, which has not taken all that has been written, may stand still; 0 = it has, or for ever. */
+  #stallMs = 0;
 
   constructor(target: Target, socket: Socket) {
     this.target = target;
@@ -134,6 +136,29 @@ export class UpstreamConnection implements SocketOwner, Timed {
       this.socket.write(head + lastChunk(trailers), 'latin1');
     } else this.flush();
     if (this.#isConnected) this.#awaitResponse();
+  }
+
+  /** Something of the request is still to be taken by the server: it may not stand still for so long (0 = for ever), but may be slow. */
+  limitTaking(stallMs: number): void {
+    if (stallMs === this.#stallMs || this.socket.writableLength === 0) return;
+    this.#stallMs = stallMs;
+    limitSilence(this.socket, stallMs);
+  }
+
+  #endTaking(): void {
+    if (this.#stallMs === 0) return;
+    this.#stallMs = 0;
+    limitSilence(this.socket, 0);
+  }
+
+  onSilence(): void {
+    // All of it was taken meanwhile, and it is the answer that is waited for; or there is a limit of its own for the connection.
+    if (this.socket.writableLength === 0) this.#endTaking();
+    else if (!this.#isConnected) limitSilence(this.socket, this.#stallMs);
+    else
+      this.#fail(
+        new ProxyError('JTP_ERR_UPSTREAM_TIMEOUT', { message: 'the server has stopped taking the request' }),
+      );
   }
 
   #awaitResponse(): void {
@@ -267,6 +292,7 @@ export class UpstreamConnection implements SocketOwner, Timed {
     this.#dropParser();
     // A server that answers before it has read everything would take the rest of the request for the next one.
     if (this.#canReuse && this.#isRequestSent && !hasMore && !this.socket.destroyed) {
+      this.#endTaking();
       if (this.socket.isPaused()) this.socket.resume();
       const { deadlines } = this.target.context;
       this.#state = 'idle';
@@ -282,6 +308,7 @@ export class UpstreamConnection implements SocketOwner, Timed {
   // Ending.
 
   onDrain(): void {
+    this.#endTaking();
     this.#exchange?.onServerDrain();
   }
 

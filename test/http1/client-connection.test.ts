@@ -291,6 +291,37 @@ describe('time limits', () => {
     await client.read('\r\n\r\nok');
   });
 
+  it('answers 504 when the server stops taking an upload', async (t) => {
+    const { client, server } = await pair(t, timeouts({ readTimeoutMs: 400 }));
+    client.send('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n');
+    const upstream = await server.accept();
+    await upstream.readHead();
+    upstream.socket.pause();
+    client.socket.write(Buffer.alloc(32 * 1024 * 1024));
+    assert.match(await client.readToEnd(), /^HTTP\/1.1 504 /);
+    upstream.socket.resume();
+    await upstream.readToEnd();
+  });
+
+  it('never cuts an upload that the server takes, however slowly', async (t) => {
+    const { client, server } = await pair(t, timeouts({ readTimeoutMs: 2000 }));
+    const size = 24 * 1024 * 1024;
+    client.send(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ${String(size)}\r\n\r\n`);
+    const upstream = await server.accept();
+    await upstream.readHead();
+    upstream.socket.pause();
+    client.socket.write(Buffer.alloc(size, 'x'));
+    // More at a time than the kernel holds for it: else nothing would move for as long as that lasts.
+    for (let taken = 0; taken < size; taken += 3 * 1024 * 1024) {
+      await new Promise((resolve) => setTimeout(resolve, 350));
+      upstream.socket.resume();
+      await upstream.take(3 * 1024 * 1024);
+      upstream.socket.pause();
+    }
+    upstream.send(OK);
+    await client.read('\r\n\r\nok');
+  });
+
   it('closes an idle connection, with its last answer complete', async (t) => {
     const { client, server } = await pair(t, timeouts({ idleTimeoutMs: 1 }));
     client.send(GET);
