@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { Progress } from '../support/progress.ts';
 import type { Recorded } from '../support/recorder.ts';
 import { generateStream, Random } from './generator.ts';
 import { startH11 } from './h11.ts';
@@ -123,10 +124,16 @@ it(`understands what others understand, or refuses it (seed ${String(SEED)}, ${S
   const readers = { engine, others, oracle: typeof h11 === 'string' ? undefined : h11 };
   const random = new Random(SEED);
   const end = Date.now() + SECONDS * 1000;
+  const progress = new Progress(
+    `${String(SECONDS)} s of streams that are nearly HTTP (JTP_FUZZ_SECONDS, JTP_FUZZ_SEED)`,
+    SECONDS,
+    's',
+  );
   const counts = { streams: 0, understood: 0, refused: 0, unfinished: 0 };
   while (Date.now() < end) {
     const stream = generateStream(random);
     counts.streams++;
+    progress.tell(Math.min(SECONDS, Math.floor(SECONDS - (end - Date.now()) / 1000)));
     // What a slow program still had to do for the stream before may arrive now: only what happens again and again counts.
     const ours = await compare(stream, readers, 300)
       .catch(() => compare(stream, readers, 3000))

@@ -3,6 +3,7 @@ import { it } from 'node:test';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { churn } from '../support/churn.ts';
+import { Progress } from '../support/progress.ts';
 
 const ROUNDS = Number(process.env['JTP_SOAK_CHURN_ROUNDS'] ?? 20);
 const CONNECTIONS = Number(process.env['JTP_SOAK_CHURN_CONNECTIONS'] ?? 30_000);
@@ -18,10 +19,16 @@ function heapInUse(): number {
 
 it('leaves nothing open, and memory where it was, for as long as tabs reconnect to sick servers', async (t) => {
   const heaps: number[] = [];
+  const progress = new Progress(
+    `${String(ROUNDS)} rounds of ${String(CONNECTIONS)} reconnecting tabs (JTP_SOAK_CHURN_ROUNDS, JTP_SOAK_CHURN_CONNECTIONS); CHURNTIME`,
+    ROUNDS,
+    'rounds',
+  );
   await churn(t, {
     rounds: ROUNDS,
     connections: CONNECTIONS,
-    afterRound: () => {
+    afterRound: (round) => {
+      progress.tell(round);
       heaps.push(heapInUse());
     },
   });

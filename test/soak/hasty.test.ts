@@ -1,11 +1,23 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { runHastyLoad } from '../support/hasty.ts';
+import { Progress } from '../support/progress.ts';
 
 const REQUESTS = Number(process.env['JTP_SOAK_REQUESTS'] ?? 1_050_000);
 
 it('executes a million requests once, whatever a server that closes connections at random does', async (t) => {
-  const outcome = await runHastyLoad(t, { requests: REQUESTS, clients: 24 });
+  const progress = new Progress(
+    `${String(REQUESTS)} requests to a server that closes connections (JTP_SOAK_REQUESTS); HASTYTIME`,
+    REQUESTS,
+    'requests',
+  );
+  const outcome = await runHastyLoad(t, {
+    requests: REQUESTS,
+    clients: 24,
+    onProgress: (requests) => {
+      progress.tell(requests);
+    },
+  });
   t.diagnostic(`${String(outcome.repeated)} repeated, ${String(outcome.lost)} lost`);
   assert.equal(outcome.answered, REQUESTS);
   assert.deepEqual(outcome.failedIdempotent, []);

@@ -11,6 +11,8 @@ import type { HastyServerData } from './hasty-server.ts';
 export interface HastyLoad {
   readonly requests: number;
   readonly clients: number;
+  /** Told with each request how many have been begun. */
+  readonly onProgress?: (requests: number) => void;
 }
 
 /** What happened. */
@@ -56,7 +58,10 @@ export async function runHastyLoad(t: TestContext, load: HastyLoad): Promise<Has
   const { plane, port } = await startProxyTo(t, url);
   const statuses = new Uint16Array(load.requests);
   let next = 0;
-  const takeId = (): number | undefined => (next < load.requests ? next++ : undefined);
+  const takeId = (): number | undefined => {
+    if (next % 1000 === 0) load.onProgress?.(next);
+    return next < load.requests ? next++ : undefined;
+  };
   await Promise.all(Array.from({ length: load.clients }, () => runClient(t, port, takeId, statuses)));
   const counts = new Uint8Array(executed);
   const failedIdempotent: string[] = [];

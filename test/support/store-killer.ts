@@ -50,7 +50,12 @@ function textOf(table: Table): string {
 /** Runs the loop; returns how many changes were acknowledged. */
 export async function killStores(
   t: TestContext,
-  options: { readonly kills: number; readonly seed: number; readonly usesJournal: boolean },
+  options: {
+    readonly kills: number;
+    readonly seed: number;
+    readonly usesJournal: boolean;
+    readonly onKill?: (kill: number) => void;
+  },
 ): Promise<number> {
   const { kills, seed, usesJournal } = options;
   const path = join(temporaryFolder(t), 'rules.toml');
@@ -61,6 +66,7 @@ export async function killStores(
   let isDamaged = false;
   let successor: Promise<Life> | undefined;
   for (let kill = 0; kill <= kills; kill++) {
+    options.onKill?.(kill);
     // What we have damaged ourselves may not have been healed before the kill.
     const isValid = isValidFile(path);
     assert.ok(isValid || isDamaged, 'the routes file is not valid');
