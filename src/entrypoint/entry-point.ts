@@ -10,6 +10,7 @@ import type { EntryPointConfiguration } from '../config/static.ts';
 import { ClientConnection } from '../http1/client-connection.ts';
 import type { ClientOptions } from '../http1/client-options.ts';
 import type { Deadlines } from '../http1/deadlines.ts';
+import type { Departures } from '../http1/departures.ts';
 import type { RequestHandler } from '../http1/downstream.ts';
 import { WRITE_BYTES } from '../http1/owned-socket.ts';
 import { ClientSession } from '../http2/client-session.ts';
@@ -41,6 +42,7 @@ export interface EntryPointOptions {
   readonly hostOptions: HostOptions;
   readonly handler: RequestHandler;
   readonly deadlines: Deadlines;
+  readonly departures: Departures;
   readonly log: Logger;
   /** Whether another connection may come in; asked once for each. */
   readonly admits: () => boolean;
@@ -82,6 +84,7 @@ export class EntryPoint {
         maxChunkOverheadBytes: options.limits.maxChunkOverheadBytes,
       },
       deadlines,
+      departures: options.departures,
       readTimeoutMs: transport.respondingTimeouts.readTimeoutMs,
       writeTimeoutMs: transport.respondingTimeouts.writeTimeoutMs,
       idleTimeoutMs: transport.respondingTimeouts.idleTimeoutMs,

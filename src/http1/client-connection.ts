@@ -16,6 +16,7 @@ import type { Answer } from './answer.ts';
 import { AHEAD_BYTES, DISCARD_BYTES, PROBE_MS } from './client-bounds.ts';
 import type { ClientOptions } from './client-options.ts';
 import type { Timed } from './deadlines.ts';
+import type { HeldBack } from './departures.ts';
 import type { ClientSideOfExchange, Downstream, ForwardedMemo, Passed } from './downstream.ts';
 import type { Framing } from './framing.ts';
 import { LINGER_MS, Lingering } from './lingering.ts';
@@ -32,7 +33,7 @@ import { ResponseWriter } from './response-writer.ts';
 type State = 'idle' | 'head' | 'body' | 'waiting' | 'lingering' | 'closed' | 'passed';
 
 /** One downstream connection. */
-export class ClientConnection implements Downstream, SocketOwner, Timed {
+export class ClientConnection implements Downstream, SocketOwner, Timed, HeldBack {
   readonly socket: Socket;
   readonly tlsOptions: string | undefined;
   readonly isTls: boolean;
@@ -108,7 +109,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
   onData(chunk: Buffer): void {
     if (this.#unread !== undefined) {
       this.#unread = Buffer.concat([this.#unread, chunk]);
-      if (this.#unread.length >= AHEAD_BYTES) this.socket.pause();
+      this.#holdBack(this.#unread);
       return;
     }
     this.#process(chunk);
@@ -149,7 +150,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
         if (this.#isPaused || this.#state === 'waiting' || this.#isClogged()) {
           // A pipelined request waits for its turn.
           this.#unread = at === 0 ? chunk : chunk.subarray(at);
-          if (this.#unread.length >= AHEAD_BYTES) this.socket.pause();
+          this.#holdBack(this.#unread);
           break;
         }
         at = this.#step(chunk, at);
@@ -169,7 +170,19 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     return this.#state === 'idle' && this.socket.writableNeedDrain;
   }
 
+  /** TCP holds back what comes after these bytes. */
+  #holdBack(unread: Buffer): void {
+    if (unread.length < AHEAD_BYTES) return;
+    this.socket.pause();
+    this.#options.departures.watch(this);
+  }
+
+  onDeparted(): void {
+    this.onEnd();
+  }
+
   #resumeSocket(): void {
+    this.#options.departures.forget(this);
     if (this.#state !== 'passed' && !this.socket.destroyed) this.socket.resume();
   }
 
@@ -462,7 +475,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     this.#isAwaitingDrain = false;
     this.deadline = this.#options.deadlines.now + LINGER_MS;
     this.socket.end();
-    this.socket.resume();
+    this.#resumeSocket();
   }
 
   #release(): void {
@@ -470,6 +483,7 @@ export class ClientConnection implements Downstream, SocketOwner, Timed {
     this.#unread = undefined;
     this.deadline = 0;
     this.#options.deadlines.delete(this);
+    this.#options.departures.forget(this);
     if (this.#parser !== undefined) returnParser('request', this.#parser);
     this.#parser = undefined;
     this.#options.onClosed(this);

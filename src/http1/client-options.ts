@@ -2,6 +2,7 @@
 
 import type { ClientConnection } from './client-connection.ts';
 import type { Deadlines } from './deadlines.ts';
+import type { Departures } from './departures.ts';
 import type { RequestHandler } from './downstream.ts';
 import type { ParserLimits } from './parser.ts';
 
@@ -9,6 +10,7 @@ import type { ParserLimits } from './parser.ts';
 export interface ClientOptions {
   readonly limits: ParserLimits;
   readonly deadlines: Deadlines;
+  readonly departures: Departures;
   /** Time to receive a head, and the longest stall within a body; 0 = off. */
   readonly readTimeoutMs: number;
   /** The longest stall of a client that does not take its response; 0 = off. */

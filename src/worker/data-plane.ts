@@ -18,6 +18,7 @@ import { RoutingHandler } from '../exchange/request-handler.ts';
 import { Rewriting } from '../exchange/rewriting.ts';
 import type { RequestHandler } from '../http1/downstream.ts';
 import { Deadlines } from '../http1/deadlines.ts';
+import { Departures } from '../http1/departures.ts';
 import type { Logger } from '../log.ts';
 import { RequestCounters } from '../observe/request-counters.ts';
 import type { CountsReport } from '../observe/reports.ts';
@@ -60,6 +61,7 @@ export interface DataPlaneOptions {
 /** Entry points, routing tables and connections of one worker. */
 export class DataPlane {
   readonly #deadlines = new Deadlines();
+  readonly #departures = new Departures();
   readonly #tls: TlsTermination;
   readonly #tunnels: Tunnels;
   readonly #upstreamCounters = newCounters();
@@ -125,6 +127,7 @@ export class DataPlane {
           tls: this.#tls,
           hostOptions: this.#table.hostOptions(entryPoint.name),
           deadlines: this.#deadlines,
+          departures: this.#departures,
           log,
           admits: () => this.#admits(),
           handler: chpHandler(
@@ -254,6 +257,7 @@ export class DataPlane {
     this.#targets.close();
     this.#controller.close();
     this.#errorPages?.close();
+    this.#departures.close();
     this.#deadlines.close();
   }
 }

@@ -129,6 +129,17 @@ describe('persistence', () => {
     await upstream.readToEnd();
   });
 
+  it('notices that a client has left whose end lies behind more than is read ahead', async (t) => {
+    const { client, server } = await pair(t);
+    // Up to 128 KiB are read at most, and the kernel takes the rest and the FIN.
+    client.send(GET.repeat(Math.ceil((132 * 1024) / GET.length)));
+    client.socket.end();
+    const upstream = await server.accept();
+    await upstream.readHead();
+    await upstream.readToEnd();
+    await client.closed();
+  });
+
   it('keeps the order of a long pipeline', async (t) => {
     const { client, server } = await pair(t);
     const count = 3000;
