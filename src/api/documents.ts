@@ -1,7 +1,11 @@
 // The documents of the read API. Names, order and omissions of fields are Traefik's (Traefik documentation, API); what is empty is left
 // out.
 
-import type { RouterTlsConfiguration, EntryPointConfiguration } from '../config/static.ts';
+import type {
+  EntryPointConfiguration,
+  RedirectionConfiguration,
+  RouterTlsConfiguration,
+} from '../config/static.ts';
 import { formatGoDuration } from '../config/duration.ts';
 import type { MiddlewareState, RouterState, ServiceState, Status } from '../runtime/elements.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -54,11 +58,20 @@ export function entryPointDocument(entryPoint: EntryPointConfiguration): Documen
     http: {
       ...compact({ middlewares: http.middlewares }),
       ...(http.tls === undefined ? {} : { tls: tlsDocument(http.tls) }),
+      ...(http.redirection === undefined ? {} : { redirections: redirectionsDocument(http.redirection) }),
       sanitizePath: http.sanitizePath,
       maxHeaderBytes: http.maxHeaderBytes,
     },
+    http2: compact({ ...entryPoint.http2 }),
     name: entryPoint.name,
   };
+}
+
+function redirectionsDocument({
+  priorityText,
+  ...redirection
+}: RedirectionConfiguration): Record<string, unknown> {
+  return { entryPoint: compact({ ...redirection, priority: Number(priorityText) }) };
 }
 
 function tlsDocument(tls: RouterTlsConfiguration): Record<string, unknown> {
@@ -132,7 +145,7 @@ export function middlewareDocument(middleware: MiddlewareState): Document {
     ...middlewareBody(middleware),
     name: middleware.name,
     provider: middleware.provider,
-    ...(middleware.configuration.basicAuth === undefined ? {} : { type: 'basicauth' }),
+    ...compact({ type: Object.keys(middleware.configuration)[0]?.toLowerCase() }),
   };
 }
 
@@ -144,6 +157,8 @@ function middlewareBody({ configuration, status, errors, usedBy }: MiddlewareSta
       auth === undefined
         ? undefined
         : compact({ ...auth, users: auth.users.map((user) => `${user.split(':')[0] ?? ''}:REDACTED`) }),
+    redirectScheme:
+      configuration.redirectScheme === undefined ? undefined : compact({ ...configuration.redirectScheme }),
     error: errors,
     status,
     usedBy: [...usedBy].sort(),

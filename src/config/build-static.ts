@@ -3,8 +3,13 @@
 
 import { BlockList, isIP } from 'node:net';
 import { errorText } from '../errors.ts';
-import type { DynamicServersTransportConfiguration, TlsVersionName } from './dynamic.ts';
+import type {
+  DynamicServersTransportConfiguration,
+  RedirectSchemeConfiguration,
+  TlsVersionName,
+} from './dynamic.ts';
 import { readLimits } from './limits.ts';
+import { buildRedirection, checkRedirections } from './redirection.ts';
 import type { Decoded } from './schema.ts';
 import type {
   ApiConfiguration,
@@ -26,7 +31,7 @@ export interface BuildProblem {
 const DEFAULT_MAX_HEADER_BYTES = 1_048_576;
 
 /** Typed access to a decoded table: the decoder has checked the types already. */
-class Table {
+export class Table {
   readonly #values: Decoded;
 
   constructor(values: unknown) {
@@ -91,6 +96,7 @@ export function buildStatic(
     });
   if (ping !== undefined && !ping.manualRouting && !entryPoints.has(ping.entryPoint))
     problems.push({ path: ['ping', 'entryPoint'], message: `there is no entry point "${ping.entryPoint}"` });
+  checkRedirections(entryPoints, problems);
   const providers = root.table('providers');
   const file = buildFileProvider(providers, problems);
   const configuration: StaticConfiguration = {
@@ -245,6 +251,14 @@ function buildEntryPoint(name: string, table: Table, problems: BuildProblem[]): 
     problems.push({ path: [...path, 'address'], message: errorText(error) });
   }
   const http = table.table('http');
+  const redirections = http.table('redirections');
+  const redirection = redirections.has('entryPoint')
+    ? buildRedirection(
+        redirections.table('entryPoint'),
+        [...path, 'http', 'redirections', 'entryPoint'],
+        problems,
+      )
+    : undefined;
   const basicAuth = table.has('basicAuth') ? buildBasicAuth(table.table('basicAuth')) : undefined;
   const certificates = table.items('certificates').map((pair) => ({
     certFile: pair.text('certFile') ?? '',
@@ -263,6 +277,7 @@ function buildEntryPoint(name: string, table: Table, problems: BuildProblem[]): 
       ...(http.has('tls') ? { tls: buildRouterTls(http.table('tls')) } : {}),
       maxHeaderBytes: http.number('maxHeaderBytes', DEFAULT_MAX_HEADER_BYTES),
       sanitizePath: http.flag('sanitizePath', true),
+      ...(redirection === undefined ? {} : { redirection }),
     },
     http2: buildHttp2(table.table('http2'), path, problems),
     ...(basicAuth === undefined ? {} : { basicAuth }),
@@ -386,4 +401,15 @@ export function buildRouterTls(value: unknown): RouterTlsConfiguration {
     sans: domain.texts('sans'),
   }));
   return { ...(options === undefined ? {} : { options }), ...(domains.length === 0 ? {} : { domains }) };
+}
+
+/** Of the dynamic configuration. */
+export function buildRedirectScheme(value: unknown): RedirectSchemeConfiguration {
+  const table = new Table(value);
+  const port = table.text('port');
+  return {
+    scheme: table.text('scheme') ?? '',
+    ...(port === undefined || port === '' ? {} : { port }),
+    permanent: table.flag('permanent', false),
+  };
 }

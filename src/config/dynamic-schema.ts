@@ -33,7 +33,6 @@ const MIDDLEWARES = [
   'errors',
   'rateLimit',
   'redirectRegex',
-  'redirectScheme',
   'digestAuth',
   'forwardAuth',
   'inFlightReq',
@@ -54,6 +53,8 @@ const BASIC_AUTH = struct({
   removeHeader: bool,
   headerField: string,
 });
+
+const REDIRECT_SCHEME = struct({ scheme: string, port: string, permanent: bool });
 
 const LOAD_BALANCER = struct({
   servers: list(
@@ -109,7 +110,9 @@ const HTTP = struct({
       ...all(unsupported, 'weighted', 'mirroring', 'failover', 'highestRandomWeight', 'middlewares'),
     }),
   ),
-  middlewares: map(struct({ basicAuth: BASIC_AUTH, ...all(unsupported, ...MIDDLEWARES) })),
+  middlewares: map(
+    struct({ basicAuth: BASIC_AUTH, redirectScheme: REDIRECT_SCHEME, ...all(unsupported, ...MIDDLEWARES) }),
+  ),
   serversTransports: map(SERVERS_TRANSPORT),
   models: unsupported,
 });

@@ -61,9 +61,19 @@ export interface ServiceConfiguration {
   readonly loadBalancer?: LoadBalancerConfiguration;
 }
 
+/** `http.middlewares.<name>.redirectScheme`. */
+export interface RedirectSchemeConfiguration {
+  /** `https` or `http`; anything else disables the middleware. */
+  readonly scheme: string;
+  /** Absent: the scheme's own. */
+  readonly port?: string;
+  readonly permanent: boolean;
+}
+
 /** `http.middlewares.<name>`: exactly one kind. */
 export interface MiddlewareConfiguration {
   readonly basicAuth?: BasicAuthConfiguration;
+  readonly redirectScheme?: RedirectSchemeConfiguration;
 }
 
 /** A certificate and its key: paths or PEM text, as in Traefik. */

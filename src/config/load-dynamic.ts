@@ -2,7 +2,12 @@
 // reference disables one router and not the file. Source: Traefik documentation, file provider.
 
 import { ConfigError } from '../errors.ts';
-import { buildBasicAuth, buildDynamicServersTransport, buildRouterTls } from './build-static.ts';
+import {
+  buildBasicAuth,
+  buildDynamicServersTransport,
+  buildRedirectScheme,
+  buildRouterTls,
+} from './build-static.ts';
 import { DYNAMIC_FIELDS, DYNAMIC_V1_FIELDS } from './dynamic-schema.ts';
 import type {
   CertificateConfiguration,
@@ -61,10 +66,7 @@ function buildDynamic(tree: Readonly<Record<string, unknown>>, decoder: Decoder)
   for (const [name, service] of asMap(http['services'])) services.set(name, buildService(service));
   const middlewares = new Map<string, MiddlewareConfiguration>();
   for (const [name, middleware] of asMap(http['middlewares']))
-    middlewares.set(
-      name,
-      middleware['basicAuth'] === undefined ? {} : { basicAuth: buildBasicAuth(middleware['basicAuth']) },
-    );
+    middlewares.set(name, buildMiddleware(middleware));
   const serversTransports = new Map<string, DynamicServersTransportConfiguration>();
   for (const [name, transport] of asMap(http['serversTransports']))
     serversTransports.set(name, buildDynamicServersTransport(transport));
@@ -73,6 +75,16 @@ function buildDynamic(tree: Readonly<Record<string, unknown>>, decoder: Decoder)
 
 function texts(value: unknown): readonly string[] | undefined {
   return Array.isArray(value) ? value.map(String) : undefined;
+}
+
+function buildMiddleware({
+  basicAuth,
+  redirectScheme,
+}: Readonly<Record<string, unknown>>): MiddlewareConfiguration {
+  return {
+    ...(basicAuth === undefined ? {} : { basicAuth: buildBasicAuth(basicAuth) }),
+    ...(redirectScheme === undefined ? {} : { redirectScheme: buildRedirectScheme(redirectScheme) }),
+  };
 }
 
 function buildRouter(router: Readonly<Record<string, unknown>>): RouterConfiguration {

@@ -22,6 +22,16 @@ export interface BasicAuthConfiguration {
   readonly headerField?: string;
 }
 
+/** `http.redirections.entryPoint` of an entry point. */
+export interface RedirectionConfiguration {
+  /** The name of an entry point, or `:port`. */
+  readonly to: string;
+  readonly scheme: string;
+  readonly permanent: boolean;
+  /** Digits: 64 bits are more than a number can hold. */
+  readonly priorityText: string;
+}
+
 /** `entryPoints.<name>`. */
 export interface EntryPointConfiguration {
   readonly name: string;
@@ -56,6 +66,7 @@ export interface EntryPointConfiguration {
     readonly tls?: RouterTlsConfiguration;
     readonly maxHeaderBytes: number;
     readonly sanitizePath: boolean;
+    readonly redirection?: RedirectionConfiguration;
   };
   readonly http2: {
     readonly maxConcurrentStreams: number;

@@ -12,7 +12,7 @@ import { API_SOCKET, CONTROL_SOCKET } from '../channel/socket-names.ts';
 import type { DynamicConfiguration } from '../config/dynamic.ts';
 import type { StaticConfiguration } from '../config/static.ts';
 import type { Logger } from '../log.ts';
-import { createBasicAuth } from '../middleware/basic-auth.ts';
+import { createMiddleware } from '../middleware/middleware.ts';
 import { builtInServices, internalConfiguration, withEntryPointAuth } from '../provider/internal.ts';
 import type { CountsReport, ProcessMetrics } from '../observe/reports.ts';
 import type { DynamicPatch } from '../runtime/dynamic-patch.ts';
@@ -103,7 +103,7 @@ export class EngineController {
       log: options.log,
       checks: {
         middleware: (spec) => {
-          createBasicAuth(spec.options);
+          createMiddleware(spec);
         },
         serverUrl: (url) => {
           parseTargetUrl(url);

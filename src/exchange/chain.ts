@@ -3,7 +3,9 @@
 import { unauthorizedAnswer } from '../http1/answer.ts';
 import type { Answer } from '../http1/answer.ts';
 import type { MessageHead } from '../http1/head.ts';
+import type { Request } from '../http1/request.ts';
 import type { BasicAuth } from '../middleware/basic-auth.ts';
+import type { Middleware } from '../middleware/middleware.ts';
 
 /** What the middlewares say. */
 export type Verdict =
@@ -20,33 +22,55 @@ type Passed = Extract<Verdict, { name: 'passed' }>;
 
 const UNCHANGED: Passed = { name: 'passed', without: [], additions: '' };
 
+/** What middlewares look at. */
+export interface Passing {
+  readonly request: Request;
+  readonly head: MessageHead;
+  /** The one that the client has used, `http` or `https`, as far as it can be known. */
+  readonly scheme: () => string;
+}
+
 /** Asks one after the other; a promise when one of them takes its time. */
-export function passChain(chain: readonly BasicAuth[], head: MessageHead): Verdict | Promise<Verdict> {
+export function passChain(chain: readonly Middleware[], passing: Passing): Verdict | Promise<Verdict> {
   if (chain.length === 0) return UNCHANGED;
+  const { head } = passing;
   // Several Authorization headers are nobody's.
   const values = head.values('authorization');
   const credentials = values.length === 1 ? values[0] : undefined;
   let verdict = UNCHANGED;
-  for (const [index, auth] of chain.entries()) {
-    const user = auth.checkCached(credentials);
-    if (user === undefined) return passSlowly(chain.slice(index), credentials, verdict);
-    verdict = authenticated(verdict, auth, user);
+  for (const [index, middleware] of chain.entries()) {
+    if (middleware.kind === 'redirectScheme') {
+      const answer = middleware.redirect(passing.request, passing.scheme());
+      if (answer !== undefined) return { name: 'refused', answer };
+      continue;
+    }
+    const user = middleware.checkCached(credentials);
+    if (user === undefined) return passSlowly(chain.slice(index), { passing, credentials, before: verdict });
+    verdict = authenticated(verdict, middleware, user);
   }
   return verdict;
 }
 
+/** `chain` begins with the one that has to be waited for; those behind it are asked as if they came first. */
 async function passSlowly(
-  chain: readonly BasicAuth[],
-  credentials: string | undefined,
-  before: Passed,
+  [first, ...rest]: readonly Middleware[],
+  {
+    passing,
+    credentials,
+    before,
+  }: { readonly passing: Passing; readonly credentials: string | undefined; readonly before: Passed },
 ): Promise<Verdict> {
-  let verdict = before;
-  for (const auth of chain) {
-    const user = auth.checkCached(credentials) ?? (await auth.check(credentials));
-    if (user === undefined) return { name: 'refused', answer: unauthorizedAnswer(auth.realm) };
-    verdict = authenticated(verdict, auth, user);
-  }
-  return verdict;
+  if (first?.kind !== 'basicAuth') return before;
+  const user = await first.check(credentials);
+  if (user === undefined) return { name: 'refused', answer: unauthorizedAnswer(first.realm) };
+  const verdict = authenticated(before, first, user);
+  const later = await passChain(rest, passing);
+  if (later.name === 'refused') return later;
+  return {
+    name: 'passed',
+    without: [...verdict.without, ...later.without],
+    additions: verdict.additions + later.additions,
+  };
 }
 
 function authenticated({ without, additions }: Passed, auth: BasicAuth, user: string): Passed {

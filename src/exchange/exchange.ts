@@ -24,7 +24,7 @@ import type { ActivityRecorder } from './activity.ts';
 import { passChain } from './chain.ts';
 import type { Verdict } from './chain.ts';
 import type { ErrorPages } from './error-pages.ts';
-import { forwardedLines, forwardedTreatment } from './forwarded.ts';
+import { forwardedLines, forwardedTreatment, schemeOf } from './forwarded.ts';
 import type { ForwardedPolicy } from './forwarded.ts';
 import { interimLines, reasonOf, requestHead, responseLines, upgradeOf } from './heads.ts';
 import { KeptBody } from './kept-body.ts';
@@ -98,7 +98,11 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
   start(route: Route): void {
     this.#route = route;
     this.#client.exchange = this;
-    const verdict = passChain(route.chain, this.#head);
+    const verdict = passChain(route.chain, {
+      request: this.#request,
+      head: this.#head,
+      scheme: () => schemeOf(this.#client, this.#head, this.#context.forwarded),
+    });
     if (!(verdict instanceof Promise)) {
       this.#onVerdict(verdict);
       return;
@@ -112,7 +116,10 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
       })
       // Whatever goes wrong on the way, here or further down, must not end the process.
       .catch((error: unknown) => {
-        this.#context.log.error({ err: error, router: route.name }, 'a request behind basicAuth failed');
+        this.#context.log.error(
+          { err: error, router: route.name },
+          'a request failed on its way through the middlewares',
+        );
         this.#answer(500);
       });
   }

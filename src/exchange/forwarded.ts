@@ -47,6 +47,13 @@ export function forwardedLines(
   return memo.lines;
 }
 
+/** What the client has used in front of trusted proxies: `http` or `https`. */
+export function schemeOf(client: Downstream, head: MessageHead, policy: ForwardedPolicy): string {
+  const told = policy.isTrusted(client.remoteAddress) ? valueOf(head, HeaderKind.forwardedProto) : undefined;
+  if (told !== undefined && /^(?:http|ws)s?$/i.test(told)) return /^(?:https|wss)$/i.test(told) ? 'https' : 'http';
+  return protoOf(client.isTls, false);
+}
+
 /** Only a WebSocket has schemes of its own. */
 function isWebSocket(request: Request): boolean {
   return request.upgrade !== undefined && /^websocket$/i.test(request.upgrade);

@@ -1,6 +1,6 @@
 // What a matching router leads to: the middlewares to pass and the service that answers. Built once per router and worker.
 
-import type { BasicAuth } from '../middleware/basic-auth.ts';
+import type { Middleware } from '../middleware/middleware.ts';
 import type { LoadBalancer } from '../service/load-balancer.ts';
 import type { Target } from '../upstream/target.ts';
 import type { RouteClocks } from './activity.ts';
@@ -25,7 +25,7 @@ export interface Route {
   readonly name: string;
   /** What the handshake of its clients must have been made with; undefined for plaintext. */
   readonly tlsOptions: string | undefined;
-  readonly chain: readonly BasicAuth[];
+  readonly chain: readonly Middleware[];
   /** Undefined while the service is not there (yet): 503. */
   service: Service | undefined;
   /** Segments of the prefix that the router's rule asks for; only where it is cut off (see rewriting.ts). */

@@ -8,6 +8,7 @@ import { verifyHash } from './hash-pool.ts';
 
 /** Checks credentials for one middleware. */
 export interface BasicAuth {
+  readonly kind: 'basicAuth';
   readonly realm: string;
   /** The Authorization header must not reach the server. */
   readonly removeHeader: boolean;
@@ -47,6 +48,7 @@ export function parseUsersFile(text: string): string[] {
 }
 
 class HashedBasicAuth implements BasicAuth {
+  readonly kind = 'basicAuth';
   readonly realm: string;
   readonly removeHeader: boolean;
   readonly headerField: string | undefined;

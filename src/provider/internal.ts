@@ -6,6 +6,7 @@ import type {
   MiddlewareConfiguration,
   RouterConfiguration,
 } from '../config/dynamic.ts';
+import { redirectionPort } from '../config/redirection.ts';
 import type { StaticConfiguration } from '../config/static.ts';
 import type { ServiceSpec } from '../runtime/table-change.ts';
 
@@ -26,6 +27,37 @@ export function builtInServices(
   for (const name of names) services.set(name, { kind: 'controller', name });
   if (options.knowsStopped) services.set('stopped@internal', { kind: 'stopped', name: 'stopped@internal' });
   return services;
+}
+
+/** As Traefik makes names out of what people write. */
+function normalized(name: string): string {
+  return name
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter((part) => part !== '')
+    .join('-');
+}
+
+/** The router and the middleware of each entry point that only sends its clients elsewhere, by their names. */
+function redirections({ entryPoints }: StaticConfiguration): readonly {
+  readonly name: string;
+  readonly router: RouterConfiguration;
+  readonly middleware: MiddlewareConfiguration;
+}[] {
+  return [...entryPoints.values()].flatMap(({ name: from, http: { redirection } }) => {
+    if (redirection === undefined) return [];
+    const { to, scheme, permanent, priorityText } = redirection;
+    const name = normalized(`${from}-to-${to}`);
+    const router = {
+      rule: 'HostRegexp(`^.+$`)',
+      entryPoints: [from],
+      middlewares: [`redirect-${name}`],
+      service: 'noop@internal',
+      priority: Number(priorityText),
+      priorityText,
+    };
+    const port = String(redirectionPort(to, entryPoints) ?? '');
+    return [{ name, router, middleware: { redirectScheme: { scheme, port, permanent } } }];
+  });
 }
 
 /** What provider `internal` delivers. */
@@ -68,6 +100,10 @@ export function internalConfiguration(configuration: StaticConfiguration): Dynam
     });
   for (const { name, basicAuth } of configuration.entryPoints.values())
     if (basicAuth !== undefined) middlewares.set(entryPointAuthName(name), { basicAuth });
+  for (const { name, router, middleware } of redirections(configuration)) {
+    routers.set(name, router);
+    middlewares.set(`redirect-${name}`, middleware);
+  }
   return { routers, services: new Map(), middlewares, tls: { certificates: [] } };
 }
 

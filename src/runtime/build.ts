@@ -83,17 +83,29 @@ export function transportName(
 /** Builds a middleware; its users file is read now. */
 export function buildMiddleware(
   name: string,
-  { basicAuth }: MiddlewareConfiguration,
+  { basicAuth, redirectScheme }: MiddlewareConfiguration,
   checks: Checks,
 ): { readonly spec: MiddlewareSpec | undefined; readonly errors: readonly string[] } {
-  if (basicAuth === undefined)
+  if (basicAuth !== undefined && redirectScheme !== undefined)
     return {
       spec: undefined,
       errors: [
-        `invalid middleware "${name}" configuration: invalid middleware type or middleware does not exist`,
+        `cannot create middleware "${name}": it is of several kinds (basicAuth, redirectScheme); one name, one kind`,
       ],
     };
   try {
+    if (redirectScheme !== undefined) {
+      const spec: MiddlewareSpec = { kind: 'redirectScheme', name, options: redirectScheme };
+      checks.middleware(spec);
+      return { spec, errors: [] };
+    }
+    if (basicAuth === undefined)
+      return {
+        spec: undefined,
+        errors: [
+          `invalid middleware "${name}" configuration: invalid middleware type or middleware does not exist`,
+        ],
+      };
     const { usersFile, ...rest } = basicAuth;
     const fromFile = usersFile === undefined ? [] : usersOf(readFileSync(usersFile, 'utf8'));
     // Of equal names the inline one wins, so it comes last.

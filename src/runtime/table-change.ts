@@ -1,16 +1,19 @@
 // What the control plane tells the data plane. A change names only what it touches, so its cost does not depend on the size of the
 // table; a snapshot is a change with `full`, sent to a worker that has just connected.
 
+import type { RedirectSchemeConfiguration } from '../config/dynamic.ts';
 import type { BasicAuthConfiguration } from '../config/static.ts';
 
 /** A middleware ready to be built: resolved, in the order in which a request passes it. */
-export type MiddlewareSpec = {
-  readonly kind: 'basicAuth';
-  /** Qualified name, `auth@file`. */
-  readonly name: string;
-  /** `usersFile` has been read: only `users`, `realm`, `removeHeader` and `headerField` arrive here. */
-  readonly options: BasicAuthConfiguration;
-};
+export type MiddlewareSpec =
+  | {
+      readonly kind: 'basicAuth';
+      /** Qualified name, `auth@file`. */
+      readonly name: string;
+      /** `usersFile` has been read: only `users`, `realm`, `removeHeader` and `headerField` arrive here. */
+      readonly options: BasicAuthConfiguration;
+    }
+  | { readonly kind: 'redirectScheme'; readonly name: string; readonly options: RedirectSchemeConfiguration };
 
 /** One enabled router. */
 export interface RouterSpec {

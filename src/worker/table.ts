@@ -4,8 +4,8 @@
 import type { Route, RoutableRequest, RouteFinder, Service } from '../exchange/route.ts';
 import { ProxyError, errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { createBasicAuth } from '../middleware/basic-auth.ts';
-import type { BasicAuth } from '../middleware/basic-auth.ts';
+import { createMiddleware } from '../middleware/middleware.ts';
+import type { Middleware } from '../middleware/middleware.ts';
 import { canonicalPath } from '../router/canonical-path.ts';
 import { RoutingTable } from '../router/routing-table.ts';
 import type { RoutingRequest } from '../router/routing-table.ts';
@@ -46,7 +46,7 @@ interface KnownService {
 }
 
 /** What most routers and some services have, once for all of them. */
-const NO_MIDDLEWARES: readonly BasicAuth[] = [];
+const NO_MIDDLEWARES: readonly Middleware[] = [];
 const NO_TARGETS: readonly Target[] = [];
 
 /** Names → routers and services, and the tables built from them. */
@@ -58,7 +58,7 @@ export class WorkerTable {
   readonly #routesOfService = new RoutesOfService();
   readonly #middlewares = new Map<
     string,
-    { readonly text: string; readonly auth: BasicAuth; users: number }
+    { readonly text: string; readonly built: Middleware; users: number }
   >();
   readonly #transports = new Map<string, { readonly text: string; readonly transport: Transport }>();
   readonly #targets: TargetRegistry;
@@ -245,16 +245,16 @@ export class WorkerTable {
   }
 
   /** Routers that name the same middleware share it, and with it the passwords that have been verified. */
-  #middleware(spec: MiddlewareSpec): BasicAuth {
+  #middleware(spec: MiddlewareSpec): Middleware {
     const text = JSON.stringify(spec);
     const known = this.#middlewares.get(spec.name);
     if (known?.text === text) {
       known.users++;
-      return known.auth;
+      return known.built;
     }
-    const auth = createBasicAuth(spec.options);
-    this.#middlewares.set(spec.name, { text, auth, users: (known?.users ?? 0) + 1 });
-    return auth;
+    const built = createMiddleware(spec);
+    this.#middlewares.set(spec.name, { text, built, users: (known?.users ?? 0) + 1 });
+    return built;
   }
 
   /** Says which element of a change a worker could not build; the controller checks everything before, so this is a mistake of ours. */

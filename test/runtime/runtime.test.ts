@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import type { RouterConfiguration } from '../../src/config/dynamic.ts';
 import { parseDynamicConfiguration } from '../../src/config/load-dynamic.ts';
 import { parseStaticConfiguration } from '../../src/config/load-static.ts';
-import { createBasicAuth } from '../../src/middleware/basic-auth.ts';
+import { createMiddleware } from '../../src/middleware/middleware.ts';
 import { builtInServices, internalConfiguration } from '../../src/provider/internal.ts';
 import type { DynamicPatch } from '../../src/runtime/dynamic-patch.ts';
 import { Runtime } from '../../src/runtime/runtime.ts';
@@ -28,7 +28,7 @@ function startRuntime(text = STATIC): Runtime {
     static: configuration,
     log: pino({ level: 'silent' }),
     checks: {
-      middleware: (spec) => void createBasicAuth(spec.options),
+      middleware: (spec) => void createMiddleware(spec),
       serverUrl: (url) => void parseTargetUrl(url),
       transport: () => undefined,
     },
