@@ -2,14 +2,18 @@
 // documentation, static configuration reference.
 
 import { BlockList, isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { errorText } from '../errors.ts';
 import type {
   DynamicServersTransportConfiguration,
   RedirectSchemeConfiguration,
+  TlsOptionsConfiguration,
   TlsVersionName,
 } from './dynamic.ts';
+import { buildTlsOptions } from './build-tls-options.ts';
 import { readLimits } from './limits.ts';
 import { buildRedirection, checkRedirections } from './redirection.ts';
+import { isTable } from './schema.ts';
 import type { Decoded } from './schema.ts';
 import type {
   ApiConfiguration,
@@ -99,6 +103,7 @@ export function buildStatic(
   checkRedirections(entryPoints, problems);
   const providers = root.table('providers');
   const file = buildFileProvider(providers, problems);
+  const tlsOptions = buildCommonTlsOptions(tree['tlsOptions'], problems);
   const configuration: StaticConfiguration = {
     ...(origin.file === undefined ? {} : { file: origin.file }),
     format: origin.format,
@@ -107,6 +112,7 @@ export function buildStatic(
       throttleMs: providers.number('providersThrottleDuration', 2000),
       ...(file === undefined ? {} : { file }),
     },
+    ...(tlsOptions === undefined ? {} : { tlsOptions }),
     ...(api === undefined ? {} : { api }),
     ...(ping === undefined ? {} : { ping }),
     log: buildLog(root.table('log')),
@@ -115,6 +121,28 @@ export function buildStatic(
     notices: origin.notices,
   };
   return { configuration, problems };
+}
+
+/** Options belong to the names of hosts, not to ports: those of version-1 entry points have to be the same everywhere. */
+function buildCommonTlsOptions(
+  byEntryPoint: unknown,
+  problems: BuildProblem[],
+): TlsOptionsConfiguration | undefined {
+  if (!(byEntryPoint instanceof Map)) return undefined;
+  const built = [...byEntryPoint].map(
+    ([name, options]: [unknown, unknown]) =>
+      [String(name), buildTlsOptions(isTable(options) ? options : {})] as const,
+  );
+  const [first] = built;
+  for (const [name, options] of built)
+    if (first !== undefined && !isDeepStrictEqual(options, first[1]))
+      problems.push({
+        path: ['entryPoints', name, 'tls'],
+        message:
+          `TLS is set up differently from entry point "${first[0]}": versions, suites, sniStrict and clientCA have to be the same ` +
+          "on all of them, or to be written as today's tls.options",
+      });
+  return first === undefined || isDeepStrictEqual(first[1], buildTlsOptions({})) ? undefined : first[1];
 }
 
 function buildApi(api: Table, problems: BuildProblem[]): ApiConfiguration {

@@ -8,6 +8,7 @@ import {
   buildRedirectScheme,
   buildRouterTls,
 } from './build-static.ts';
+import { buildTlsOptions } from './build-tls-options.ts';
 import { DYNAMIC_FIELDS, DYNAMIC_V1_FIELDS } from './dynamic-schema.ts';
 import type {
   CertificateConfiguration,
@@ -17,8 +18,6 @@ import type {
   RouterConfiguration,
   ServiceConfiguration,
   TlsConfiguration,
-  TlsOptionsConfiguration,
-  TlsVersionName,
 } from './dynamic.ts';
 import { Decoder, isTable } from './schema.ts';
 import type { Fields } from './schema.ts';
@@ -147,29 +146,5 @@ function buildTls(tree: unknown, decoder: Decoder): TlsConfiguration {
     certificates: list.map(certificate).filter((pair) => pair !== undefined),
     ...(defaultCertificate === undefined ? {} : { defaultCertificate }),
     ...(options.length === 0 ? {} : { options }),
-  };
-}
-
-function buildTlsOptions(options: Readonly<Record<string, unknown>>): TlsOptionsConfiguration {
-  const { minVersion, maxVersion } = options;
-  const clientAuth = isTable(options['clientAuth']) ? options['clientAuth'] : undefined;
-  const clientAuthType = clientAuth?.['clientAuthType'];
-  return {
-    // The decoder has checked the names.
-    ...(minVersion === undefined ? {} : { minVersion: minVersion as TlsVersionName }),
-    ...(maxVersion === undefined ? {} : { maxVersion: maxVersion as TlsVersionName }),
-    cipherSuites: texts(options['cipherSuites']) ?? [],
-    curvePreferences: texts(options['curvePreferences']) ?? [],
-    ...(clientAuth === undefined
-      ? {}
-      : {
-          clientAuth: {
-            caFiles: texts(clientAuth['caFiles']) ?? [],
-            ...(typeof clientAuthType === 'string' && clientAuthType !== '' ? { clientAuthType } : {}),
-          },
-        }),
-    sniStrict: options['sniStrict'] === true,
-    alpnProtocols: texts(options['alpnProtocols']) ?? [],
-    disableSessionTickets: options['disableSessionTickets'] === true,
   };
 }

@@ -7,7 +7,6 @@ import type { EntryPointConfiguration, RedirectionConfiguration } from './static
 
 /** One below what `ping@internal` has: only that is above a redirection by default. */
 const DEFAULT_PRIORITY = '9223372036854775806';
-const MAX_PRIORITY = 2n ** 63n - 1n;
 const PORT = /^:([0-9]{1,5})$/;
 
 /** As written, with defaults; where `to` leads is checked by `checkRedirections`, when all entry points are known. */
@@ -23,11 +22,6 @@ export function buildRedirection(
     problems.push({ path, message: 'a redirection needs "to": the name of an entry point, or ":port"' });
   if (scheme !== 'https' && scheme !== 'http')
     problems.push({ path: [...path, 'scheme'], message: `expected https or http, found "${scheme}"` });
-  if (BigInt(priorityText) > MAX_PRIORITY || BigInt(priorityText) < -MAX_PRIORITY)
-    problems.push({
-      path: [...path, 'priority'],
-      message: `expected a number that 64 bits can hold, found ${priorityText}`,
-    });
   return { to, scheme, permanent: redirection.flag('permanent', true), priorityText };
 }
 

@@ -175,7 +175,11 @@ export const STATIC_V1_FIELDS: Fields = {
       tls: struct(
         {
           certificates: list(struct({ certFile: string, keyFile: string })),
-          ...all(unsupported, 'minVersion', 'cipherSuites', 'sniStrict', 'clientCA', 'defaultCertificate'),
+          defaultCertificate: struct({ certFile: string, keyFile: string }),
+          minVersion: choice('VersionTLS10', 'VersionTLS11', 'VersionTLS12', 'VersionTLS13'),
+          cipherSuites: strings,
+          sniStrict: bool,
+          clientCA: struct({ files: strings, optional: bool }),
         },
         { allowEmpty: true },
       ),
@@ -185,7 +189,8 @@ export const STATIC_V1_FIELDS: Fields = {
         ...all(unsupported, 'digest', 'forward'),
       }),
       forwardedHeaders: struct({ insecure: bool, trustedIPs: strings }),
-      ...all(unsupported, 'redirect', 'whiteList', 'proxyProtocol', 'compress'),
+      redirect: struct({ entryPoint: string, permanent: bool, ...all(unsupported, 'regex', 'replacement') }),
+      ...all(unsupported, 'whiteList', 'proxyProtocol', 'compress'),
     }),
   ),
   // Version 1 had no such key either, and ignored it.

@@ -4,6 +4,7 @@
 import type { LimitsConfiguration } from './limits.ts';
 
 import type { ChpTls } from './chp.ts';
+import type { TlsOptionsConfiguration } from './dynamic.ts';
 
 /** `[host]:port` taken apart; an empty host means all interfaces. Source: Traefik documentation, EntryPoints. */
 export interface ListenAddress {
@@ -167,6 +168,8 @@ export interface StaticConfiguration {
     readonly throttleMs: number;
     readonly file?: FileProviderConfiguration;
   };
+  /** Only from version-1 files (`entryPoints.x.tls`): for everybody, in the place of `tls.options.default`. */
+  readonly tlsOptions?: TlsOptionsConfiguration;
   readonly api?: ApiConfiguration;
   readonly ping?: PingConfiguration;
   readonly log: LogConfiguration;

@@ -22,7 +22,12 @@ export function upgradeStatic(v1: Decoded, notices: string[]): Decoded {
   for (const [name, entryPoint] of v1['entryPoints'] instanceof Map ? v1['entryPoints'] : [])
     entryPoints.set(
       String(name),
-      upgradeEntryPoint(table(entryPoint) ?? {}, { isDefault: defaults.has(String(name)), transport }),
+      upgradeEntryPoint(table(entryPoint) ?? {}, {
+        isDefault: defaults.has(String(name)),
+        transport,
+        isTls: (other) =>
+          v1['entryPoints'] instanceof Map && table(v1['entryPoints'].get(other))?.['tls'] !== undefined,
+      }),
     );
   const api = table(v1['api']);
   if (api !== undefined && !entryPoints.has(apiEntryPoint(api)))
@@ -34,6 +39,7 @@ export function upgradeStatic(v1: Decoded, notices: string[]): Decoded {
     );
   return compact({
     entryPoints,
+    tlsOptions: upgradeTlsOptions(v1['entryPoints']),
     providers: compact({
       providersThrottleDuration: v1['providersThrottleDuration'],
       file: table(v1['file']),
@@ -78,7 +84,15 @@ function upgradeTransport(v1: Decoded): Decoded {
 
 function upgradeEntryPoint(
   v1: Decoded,
-  { isDefault, transport }: { readonly isDefault: boolean; readonly transport: Decoded },
+  {
+    isDefault,
+    transport,
+    isTls,
+  }: {
+    readonly isDefault: boolean;
+    readonly transport: Decoded;
+    readonly isTls: (entryPoint: string) => boolean;
+  },
 ): Decoded {
   const forwarded = table(v1['forwardedHeaders']);
   const auth = table(v1['auth']);
@@ -89,10 +103,59 @@ function upgradeEntryPoint(
     transport,
     // Version 1 trusted whatever clients say about themselves unless told otherwise; that default is not taken over.
     forwardedHeaders: forwarded,
-    http: v1['tls'] === undefined ? undefined : { tls: {} },
-    certificates: table(v1['tls'])?.['certificates'],
+    http: compact({
+      tls: v1['tls'] === undefined ? undefined : {},
+      redirections: upgradeRedirect(table(v1['redirect']), isTls),
+    }),
+    certificates: upgradeCertificates(table(v1['tls'])),
     basicAuth: basic === undefined ? undefined : compact({ ...basic, headerField: auth?.['headerField'] }),
   });
+}
+
+/** Version 1 asked for HTTPS where the other entry point has TLS. */
+function upgradeRedirect(
+  redirect: Decoded | undefined,
+  isTls: (entryPoint: string) => boolean,
+): Decoded | undefined {
+  if (redirect === undefined) return undefined;
+  const to = redirect['entryPoint'];
+  return {
+    entryPoint: {
+      to,
+      scheme: typeof to === 'string' && isTls(to) ? 'https' : 'http',
+      permanent: redirect['permanent'] ?? false,
+    },
+  };
+}
+
+/** The first one is for clients that name no host. */
+function upgradeCertificates(tls: Decoded | undefined): readonly unknown[] | undefined {
+  const certificates: readonly unknown[] | undefined = Array.isArray(tls?.['certificates'])
+    ? tls['certificates']
+    : undefined;
+  const first = tls?.['defaultCertificate'];
+  return first === undefined ? certificates : [first, ...(certificates ?? [])];
+}
+
+/** By entry point, in the form of `tls.options`. */
+function upgradeTlsOptions(entryPoints: unknown): ReadonlyMap<string, Decoded> {
+  const found = new Map<string, Decoded>();
+  for (const [name, entryPoint] of entryPoints instanceof Map ? entryPoints : []) {
+    const tls = table(table(entryPoint)?.['tls']);
+    if (tls === undefined) continue;
+    const { minVersion, cipherSuites, sniStrict } = tls;
+    const clientCA = table(tls['clientCA']);
+    const clientAuth =
+      clientCA === undefined
+        ? undefined
+        : {
+            caFiles: clientCA['files'],
+            clientAuthType:
+              clientCA['optional'] === true ? 'VerifyClientCertIfGiven' : 'RequireAndVerifyClientCert',
+          };
+    found.set(String(name), compact({ minVersion, cipherSuites, sniStrict, clientAuth }));
+  }
+  return found;
 }
 
 function upgradeLog(v1: Decoded): Decoded {

@@ -5,9 +5,11 @@ import type {
   DynamicConfiguration,
   MiddlewareConfiguration,
   RouterConfiguration,
+  TlsConfiguration,
 } from '../config/dynamic.ts';
 import { redirectionPort } from '../config/redirection.ts';
 import type { StaticConfiguration } from '../config/static.ts';
+import { DEFAULT_TLS_OPTIONS } from '../runtime/table-change.ts';
 import type { ServiceSpec } from '../runtime/table-change.ts';
 
 /** Above everything that can be configured. */
@@ -100,11 +102,16 @@ export function internalConfiguration(configuration: StaticConfiguration): Dynam
     });
   for (const { name, basicAuth } of configuration.entryPoints.values())
     if (basicAuth !== undefined) middlewares.set(entryPointAuthName(name), { basicAuth });
+  const { tlsOptions } = configuration;
+  const tls: TlsConfiguration = {
+    certificates: [],
+    ...(tlsOptions === undefined ? {} : { options: [[DEFAULT_TLS_OPTIONS, tlsOptions]] }),
+  };
   for (const { name, router, middleware } of redirections(configuration)) {
     routers.set(name, router);
     middlewares.set(`redirect-${name}`, middleware);
   }
-  return { routers, services: new Map(), middlewares, tls: { certificates: [] } };
+  return { routers, services: new Map(), middlewares, tls };
 }
 
 function entryPointAuthName(entryPoint: string): string {
