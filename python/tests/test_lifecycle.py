@@ -54,6 +54,24 @@ async def test_api_auth(make_proxy):
                 assert response.status == status
 
 
+async def test_one_more_entry_point_redirects_to_https(make_proxy, backend):
+    public, plain = free_port(), free_port()
+    redirection = {"address": f"127.0.0.1:{plain}", "http": {"redirections": {"entryPoint": {"to": "https"}}}}
+    proxy = make_proxy(
+        public_url=f"https://127.0.0.1:{public}",
+        extra_static_config={"entryPoints": {"redirect": redirection}},
+    )
+    await proxy.start()
+    await proxy.add_route("/", (await backend()).url, {})
+    async with aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{plain}/user/zoe/lab?a=b"
+        async with session.get(url, allow_redirects=False) as response:
+            assert response.status == 301
+            assert response.headers["Location"] == f"https://127.0.0.1:{public}/user/zoe/lab?a=b"
+        async with session.get(url, ssl=False) as response:
+            assert (await response.json())["path"] == "/user/zoe/lab?a=b"
+
+
 async def test_it_is_started_again_with_its_routes(make_proxy, backend, client):
     proxy = make_proxy()
     await proxy.start()
