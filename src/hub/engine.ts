@@ -33,21 +33,28 @@ export interface LiveTable {
 /** Our own engine: what has been applied is live. */
 export class EmbeddedEngine implements RouteEngine {
   readonly #table: LiveTable;
+  /** Resolves when all changes so far are in the controller's table; they get there in the order of the calls. */
+  #handedOver: Promise<void> = Promise.resolve();
 
   constructor(table: LiveTable) {
     this.#table = table;
   }
 
   replace(configuration: DynamicConfiguration): Promise<void> {
-    return this.#table.replace(PROVIDER, configuration);
+    return this.#inTurn([() => this.#table.replace(PROVIDER, configuration)]);
   }
 
-  /** Many changes go one after the other, so that workers begin while the rest is being prepared. */
-  async apply(patch: DynamicPatch): Promise<void> {
-    const parts = partsOf(patch);
-    await (parts.length === 1
-      ? this.#table.patch(PROVIDER, patch)
-      : Promise.all(parts.map((part) => this.#table.patch(PROVIDER, part))));
+  apply(patch: DynamicPatch): Promise<void> {
+    return this.#inTurn(partsOf(patch).map((part) => () => this.#table.patch(PROVIDER, part)));
+  }
+
+  /** Resolves when all parts are live. */
+  async #inTurn(parts: readonly (() => Promise<void>)[]): Promise<void> {
+    const live: Promise<void>[] = [];
+    const handedOver = this.#handedOver.then(() => handOver(parts, live));
+    this.#handedOver = handedOver.catch(() => undefined);
+    await handedOver;
+    await Promise.all(live);
   }
 
   confirm(): Promise<void> {
@@ -56,6 +63,14 @@ export class EmbeddedEngine implements RouteEngine {
 
   close(): Promise<void> {
     return Promise.resolve();
+  }
+}
+
+/** One part after the other, with room between them: workers begin while the rest is prepared, and requests need not wait for all of it. */
+async function handOver(parts: readonly (() => Promise<void>)[], live: Promise<void>[]): Promise<void> {
+  for (const [index, part] of parts.entries()) {
+    if (index > 0) await new Promise(setImmediate);
+    live.push(part());
   }
 }
 
