@@ -2,6 +2,7 @@
 
 import type { RouterConfiguration, ServiceConfiguration } from '../config/dynamic.ts';
 import { ProxyError } from '../errors.ts';
+import { listOf } from '../runtime/short-lists.ts';
 import { normalizeRoutespec, routeName, routeRule } from './routespec.ts';
 
 /** Anything JSON can say. */
@@ -86,7 +87,7 @@ export function routeElements(route: HubRoute, options: ElementOptions): RouteEl
     serviceName,
     router: {
       rule,
-      entryPoints: [options.entryPoint],
+      entryPoints: listOf(options.entryPoint),
       service: serviceName,
       ...(priority === undefined ? {} : { priority }),
     },

@@ -13,6 +13,7 @@ import { rulePredicate } from '../router/matchers.ts';
 import { parseRule } from '../router/rule.ts';
 import { qualify } from './elements.ts';
 import type { MiddlewareState, RouterState, ServiceState } from './elements.ts';
+import { listOf, NOTHING } from './short-lists.ts';
 import type { ServersTransports } from './servers-transports.ts';
 import { DEFAULT_TLS_OPTIONS } from './table-change.ts';
 import type { MiddlewareSpec, RouterSpec, ServiceSpec, TransportOptions } from './table-change.ts';
@@ -66,7 +67,7 @@ export function buildService(
       passHostHeader: loadBalancer.passHostHeader,
       ...(transport === undefined ? {} : { serversTransport: transport }),
     },
-    errors,
+    errors: NOTHING,
   };
 }
 
@@ -171,7 +172,7 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
   const { priority, priorityText } = effectivePriority(configuration, provider, errors);
   const hasPlace = using.length > 0;
   checkService(router, surroundings, errors);
-  const own = (configuration.middlewares ?? []).map((middleware) => qualify(middleware, provider));
+  const own = shortened((configuration.middlewares ?? []).map((middleware) => qualify(middleware, provider)));
   const specs: RouterSpec[] = [];
   const refused: RouterSpec[] = [];
   let shown: readonly string[] = own;
@@ -180,7 +181,7 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
     const settings = surroundings.static.entryPoints.get(entryPoint);
     // Ping answers whoever asks: it stands before the authentication of its entry point.
     const added = name === 'ping@internal' ? [] : (settings?.http.middlewares ?? []);
-    const names = [...added, ...own];
+    const names = added.length === 0 ? own : [...added, ...own];
     for (const reference of added) references.add(reference);
     if (shown === own) shown = names;
     const middlewares = resolveMiddlewares(names, surroundings, errors);
@@ -188,7 +189,7 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
     const options = tls === undefined ? undefined : tlsOptionsName(tls, provider);
     const spec: RouterSpec = {
       name: using.length > 1 ? `${name} on ${entryPoint}` : name,
-      entryPoints: [entryPoint],
+      entryPoints: listOf(entryPoint),
       rule: configuration.rule,
       priority,
       tls: tls !== undefined,
@@ -204,11 +205,12 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
   const tlsOptions = isTls === undefined ? undefined : (isTls.options ?? DEFAULT_TLS_OPTIONS);
   return {
     status: errors.length > 0 ? 'disabled' : warnings.length > 0 ? 'warning' : 'enabled',
-    errors: [...new Set([...warnings, ...errors])],
-    specs: errors.length > 0 ? [] : specs,
-    using: [...using].sort(),
+    errors: shortened([...new Set([...warnings, ...errors])]),
+    // A copy has the room it needs; what was pushed to has room for sixteen more.
+    specs: errors.length > 0 ? NOTHING : [...specs],
+    using: using.length === 1 ? listOf(using[0] ?? '') : [...using].sort(),
     middlewares: shown,
-    references: [...references],
+    references: shortened([...references]),
     priority: hasPlace ? priority : 0,
     priorityText: hasPlace ? priorityText : '0',
     tlsOptions,
@@ -306,5 +308,9 @@ function resolveMiddlewares(
     else if (middleware.spec === undefined) errors.push(...middleware.errors);
     else specs.push(middleware.spec);
   }
-  return specs;
+  return shortened(specs);
+}
+
+function shortened<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? NOTHING : list;
 }

@@ -6,6 +6,7 @@ import type {
   ServiceConfiguration,
 } from '../config/dynamic.ts';
 import type { MiddlewareSpec, RouterSpec, ServiceSpec } from './table-change.ts';
+import type { Users } from './users.ts';
 
 /** Source: Traefik documentation, API. A warning does not keep an element from working. */
 export type Status = 'enabled' | 'disabled' | 'warning';
@@ -39,13 +40,13 @@ export interface RouterState extends Element {
 export interface ServiceState extends Element {
   /** Undefined for built-in ones. */
   readonly configuration: ServiceConfiguration | undefined;
-  readonly usedBy: Set<string>;
+  readonly usedBy: Users;
   spec: ServiceSpec | undefined;
 }
 
 export interface MiddlewareState extends Element {
   readonly configuration: MiddlewareConfiguration;
-  readonly usedBy: Set<string>;
+  readonly usedBy: Users;
   spec: MiddlewareSpec | undefined;
 }
 

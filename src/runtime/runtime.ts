@@ -22,6 +22,8 @@ import type { TransportChanges } from './servers-transports.ts';
 import { RuntimeTls } from './runtime-tls.ts';
 import type { PemPair } from './tls-files.ts';
 import { TlsHosts } from './tls-hosts.ts';
+import { NOTHING } from './short-lists.ts';
+import { Users } from './users.ts';
 import { noteUse, Wanted } from './wanted.ts';
 
 /** Services that exist without being configured, by qualified name. */
@@ -77,7 +79,7 @@ export class Runtime {
         configuration: undefined,
         status: 'enabled',
         errors: [],
-        usedBy: new Set(),
+        usedBy: new Users(),
         spec,
       });
     this.#tlsHosts = new TlsHosts(options.log);
@@ -288,7 +290,7 @@ export class Runtime {
     }
     for (const name of before.keys()) {
       const router = this.#routers.get(name);
-      if (router === undefined) continue;
+      if (router?.specs.some(({ tlsOptions }) => tlsOptions !== undefined) !== true) continue;
       router.specs = router.specs.map((spec) =>
         spec.tlsOptions === undefined ? spec : this.#tlsHosts.resolve(spec, spec.tlsOptions),
       );
@@ -327,7 +329,7 @@ export class Runtime {
       transportName(qualified, before?.configuration),
       transportName(qualified, configuration),
     );
-    const usedBy = before?.usedBy ?? new Set<string>();
+    const usedBy = before?.usedBy ?? new Users();
     this.#services.set(qualified, {
       name: qualified,
       provider,
@@ -365,7 +367,7 @@ export class Runtime {
   #setMiddleware(provider: string, name: string, configuration: MiddlewareConfiguration, dirt: Dirt): void {
     const qualified = qualify(name, provider);
     const { spec, errors } = buildMiddleware(qualified, configuration, this.#options.checks);
-    const usedBy = this.#middlewares.get(qualified)?.usedBy ?? new Set<string>();
+    const usedBy = this.#middlewares.get(qualified)?.usedBy ?? new Users();
     this.#middlewares.set(qualified, {
       name: qualified,
       provider,
@@ -394,17 +396,19 @@ export class Runtime {
   #setRouter(provider: string, name: string, configuration: RouterConfiguration, dirt: Dirt): void {
     const qualified = `${name}@${provider}`;
     if (this.#routers.has(qualified)) this.#deleteRouter(qualified, dirt);
+    const service = qualify(configuration.service ?? '', provider);
     this.#routers.set(qualified, {
       name: qualified,
       provider,
       configuration,
-      service: qualify(configuration.service ?? '', provider),
+      // The service's own text of its name, where there is one already: a copy per router adds up.
+      service: this.#services.get(service)?.name ?? service,
       status: 'disabled',
-      errors: [],
-      specs: [],
-      using: [],
-      middlewares: [],
-      references: [],
+      errors: NOTHING,
+      specs: NOTHING,
+      using: NOTHING,
+      middlewares: NOTHING,
+      references: NOTHING,
       priority: 0,
       priorityText: '0',
       tlsOptions: undefined,

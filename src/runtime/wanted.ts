@@ -1,5 +1,7 @@
 // Names that routers refer to and that nothing has (yet): whoever waits for one is looked at again when it arrives.
 
+import type { Users } from './users.ts';
+
 /** Wanted elements of one kind; a service and a middleware may have the same name. */
 export class Wanted {
   /** Name → the routers that refer to it. */
@@ -18,7 +20,7 @@ export class Wanted {
   }
 
   /** An element has appeared: those who waited use it now, and have to be built anew. */
-  arrived(name: string, usedBy: Set<string>, dirtyRouters: Set<string>): void {
+  arrived(name: string, usedBy: Users, dirtyRouters: Set<string>): void {
     for (const router of this.#routers.get(name) ?? []) {
       usedBy.add(router);
       dirtyRouters.add(router);
@@ -29,7 +31,7 @@ export class Wanted {
 
 /** A router refers to `name`, which is `element` or does not exist. */
 export function noteUse(
-  element: { readonly usedBy: Set<string> } | undefined,
+  element: { readonly usedBy: Users } | undefined,
   wanted: Wanted,
   name: string,
   router: string,
