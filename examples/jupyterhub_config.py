@@ -21,8 +21,8 @@ port = int(os.environ.get("PORT") or 8000)
 # The proxy: routes in rules.toml, the static configuration in traefik.toml, both in the working directory.
 c.JupyterHub.proxy_class = "traefik_toml"
 c.JupyterHub.bind_url = f"http://{host}:{port}"
-c.TraefikTomlProxy.toml_static_config_file = os.path.abspath("traefik.toml")
-c.TraefikTomlProxy.toml_dynamic_config_file = os.path.abspath("rules.toml")
+c.TraefikTomlProxy.static_config_file = os.path.abspath("traefik.toml")
+c.TraefikTomlProxy.dynamic_config_file = os.path.abspath("rules.toml")
 c.TraefikTomlProxy.traefik_api_url = f"http://127.0.0.1:{os.environ.get('API_PORT') or free_port()}"
 
 # The hub itself is only reached through the proxy.

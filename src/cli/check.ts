@@ -3,17 +3,28 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { stringify } from 'smol-toml';
+import { parse as parseToml, stringify } from 'smol-toml';
+import { parse as parseYaml } from 'yaml';
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
 import { findStaticFile, readStatic } from '../config/load-static.ts';
 import { printableTree } from '../config/print-static.ts';
 import { ConfigError, errnoOf, errorText, ProxyError } from '../errors.ts';
 
+const ROUTES_TABLES = ['http', 'tcp', 'udp', 'tls', 'jupyterhub', 'backends', 'frontends'];
+/** Version 1 could have both in one file. */
+const STATIC_TABLES = ['entrypoints', 'defaultentrypoints', 'providers', 'file', 'api'];
+
 export function checkCommand(): Command {
   return new Command('check')
     .description('check a static configuration and the routes file it names')
-    .argument('[files...]', 'static configurations; without any, traefik.toml is searched for')
-    .option('--dynamic <file...>', 'dynamic configurations (routes files) to check as well')
+    .argument(
+      '[files...]',
+      'static configurations or routes files; without any, traefik.toml is searched for',
+    )
+    .option(
+      '--dynamic <file...>',
+      'files that are dynamic configurations (routes files), whatever they look like',
+    )
     .option('--print', "print the static configuration in today's syntax")
     .action((files: string[], options: { dynamic?: string[]; print?: boolean }) => {
       const found = findStaticFile();
@@ -24,11 +35,31 @@ export function checkCommand(): Command {
           message: 'there is no traefik.toml here: name a file',
         });
       const results = [
-        ...wanted.map((file) => checkStatic(resolve(file), options.print === true)),
+        ...wanted.map((file) =>
+          isRoutesFile(file)
+            ? checkDynamic(resolve(file))
+            : checkStatic(resolve(file), options.print === true),
+        ),
         ...(options.dynamic ?? []).map((file) => checkDynamic(resolve(file))),
       ];
       process.exitCode = results.every(Boolean) ? 0 : 1;
     });
+}
+
+/** A dynamic configuration has tables that no static one has. One that cannot be parsed says so as either. */
+function isRoutesFile(file: string): boolean {
+  try {
+    const text = readFileSync(file, 'utf8');
+    const tree: unknown = /\.ya?ml$/i.test(file) ? parseYaml(text) : parseToml(text);
+    if (typeof tree !== 'object' || tree === null) return false;
+    const tables = Object.keys(tree).map((key) => key.toLowerCase());
+    return (
+      ROUTES_TABLES.some((table) => tables.includes(table)) &&
+      !STATIC_TABLES.some((table) => tables.includes(table))
+    );
+  } catch {
+    return false;
+  }
 }
 
 function checkStatic(file: string, print: boolean): boolean {

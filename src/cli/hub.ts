@@ -2,7 +2,7 @@
 // because everybody on the machine can read those.
 
 import { randomBytes } from 'node:crypto';
-import { closeSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { defaultStaticConfiguration } from '../config/load-static.ts';
@@ -258,7 +258,7 @@ async function serve(settings: HubSettings, tell: (message: object) => void): Pr
     log: createLogger('supervisor', defaultStaticConfiguration().log),
     pid: process.pid,
   });
-  const { configuration, staticFile, staticText, log } = await prepare(settings, routesFile);
+  const { configuration, staticFile, staticText, isNew, log } = await prepare(settings, routesFile);
   process.title = 'jtp hub';
   const traefik =
     settings.shouldStart && !isEmbedded(settings)
@@ -297,7 +297,7 @@ async function serve(settings: HubSettings, tell: (message: object) => void): Pr
   await traefik?.stop();
   removeStateFile(settings);
   // Made for this run only; a Traefik started in this folder would take it for its own.
-  if (exitCode === 0 && !hasFailed && isOurStaticFile(staticFile)) rmSync(staticFile);
+  if ((isNew || (exitCode === 0 && !hasFailed)) && isOurStaticFile(staticFile)) rmSync(staticFile);
   // In external mode the input is listened to until the end, and would keep this process.
   process.stdin.removeAllListeners('close').destroy();
   return hasFailed ? 1 : exitCode;
@@ -318,6 +318,8 @@ async function prepare(
   readonly configuration: StaticConfiguration;
   readonly staticFile: string;
   readonly staticText: string;
+  /** There was no such file before. */
+  readonly isNew: boolean;
   readonly log: Logger;
 }> {
   // A hub's administrator wants to see what happens to the routes, which Traefik's own default would hide.
@@ -325,7 +327,13 @@ async function prepare(
   const base = defaultStaticConfiguration();
   const idle = { ...base, entryPoints: new Map<never, never>(), log: { ...base.log, level } };
   if (!settings.shouldStart)
-    return { configuration: idle, staticFile: '', staticText: '', log: createLogger('supervisor', idle.log) };
+    return {
+      configuration: idle,
+      staticFile: '',
+      staticText: '',
+      isNew: false,
+      log: createLogger('supervisor', idle.log),
+    };
   const staticFile = findStaticFileToWrite(settings.staticConfigFile, isOurStaticFile);
   const files = { staticFile, routesFile };
   let configuration: StaticConfiguration = idle;
@@ -339,10 +347,11 @@ async function prepare(
     staticText = built.text;
   }
   const log = createLogger('supervisor', configuration.log);
+  const isNew = !existsSync(staticFile);
   await writeStaticFile(staticFile, staticText, log);
   log.info({ file: staticFile }, 'wrote the static configuration');
   sayNotices(configuration);
-  return { configuration, staticFile, staticText, log };
+  return { configuration, staticFile, staticText, isNew, log };
 }
 
 function hubErrorPages(settings: HubSettings): Pick<StaticConfiguration, 'hubErrorPages'> {

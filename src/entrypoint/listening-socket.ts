@@ -1,7 +1,7 @@
 // A bound address that several processes accept on. The supervisor binds it and keeps it for as long as it lives; workers get copies over
 // their channel and accept by themselves. What connects while no worker is there waits in the kernel and is not refused.
 
-import { unlinkSync } from 'node:fs';
+import { statSync, unlinkSync } from 'node:fs';
 import { lookup } from 'node:dns/promises';
 import net, { isIP } from 'node:net';
 import { getSystemErrorName } from 'node:util';
@@ -52,13 +52,19 @@ async function bindPath(path: string): Promise<ListeningSocket> {
   try {
     return bindOne(path, -1, -1);
   } catch (error) {
-    if (errnoOf(error) !== 'EADDRINUSE' || (await isAnswered(path))) throw error;
+    if (errnoOf(error) !== 'EADDRINUSE') throw error;
+    if (statSync(path, { throwIfNoEntry: false })?.isSocket() === false)
+      throw Object.assign(new Error('there is a file of this name, which is no socket'), {
+        code: 'ENOTSOCK',
+      });
+    if (await isAnswered(path)) throw error;
     unlinkSync(path);
     return bindOne(path, -1, -1);
   }
 }
 
-function isAnswered(path: string): Promise<boolean> {
+/** Whether somebody listens on a Unix socket, or it cannot be told. */
+export function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = net.connect(path);
     probe.on('connect', () => {

@@ -8,7 +8,7 @@ import { stringify as stringifyToml } from 'smol-toml';
 import { stringify as stringifyYaml } from 'yaml';
 import { parseStaticConfiguration } from '../config/load-static.ts';
 import type { StaticConfiguration } from '../config/static.ts';
-import { errorText, ProxyError } from '../errors.ts';
+import { ConfigError, errorText, ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { DurableFile } from './durable-file.ts';
 import { NODE_FILE_SYSTEM } from './file-system.ts';
@@ -106,7 +106,20 @@ export function buildStaticConfiguration(
   files: { readonly staticFile: string; readonly routesFile: string },
 ): { readonly text: string; readonly configuration: StaticConfiguration } {
   const text = buildStaticText(settings, files);
-  return { text, configuration: parseStaticConfiguration(text, files.staticFile) };
+  try {
+    return { text, configuration: parseStaticConfiguration(text, files.staticFile) };
+  } catch (error) {
+    if (!(error instanceof ConfigError) || Object.keys(settings.extraStaticConfig).length === 0) throw error;
+    // Nobody has written that file yet, so nobody could look at its lines; what is wrong is what was added to it.
+    throw new ConfigError(
+      error.problems.map(({ key, message }) => ({
+        file: 'settings: extraStaticConfig',
+        message,
+        ...(key === undefined ? {} : { key }),
+      })),
+      { cause: error },
+    );
+  }
 }
 
 /** Writes the file; one that somebody else wrote is kept beside it, once. Rejects with ProxyError JTP_ERR_STORE_WRITE. */

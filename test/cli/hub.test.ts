@@ -303,6 +303,9 @@ describe('the hub command with an engine of ours', () => {
       await settingsFor(folder, { publicUrl: `http://127.0.0.1:${String(port)}` }),
     );
     assert.match((await hub.answer).error ?? '', new RegExp(String(port)));
+    assert.equal(await hub.exited, 1);
+    // Somebody who looks around in this folder would take it for a configuration of theirs.
+    assert.equal(existsSync(join(folder, 'traefik.toml')), false);
     const other = startHub(t, folder, await settingsFor(folder, { apiPort: port }));
     assert.match(
       (await other.answer).error ?? '',

@@ -220,7 +220,7 @@ describe('the static file', () => {
       (error) =>
         error instanceof ConfigError &&
         /certificatesResolvers: known to Traefik/.test(error.message) &&
-        /lgo: unknown key, did you mean "log"/.test(error.message),
+        /^settings: extraStaticConfig: lgo: unknown key, did you mean "log"/m.test(error.message),
     );
   });
 
