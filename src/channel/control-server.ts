@@ -252,7 +252,9 @@ export class ControlServer {
   }
 
   #holdsUp({ workerId, applied }: WorkerLink, generation: number): boolean {
-    return applied < generation && (applied >= 0 || (workerId !== undefined && this.#accepting.has(workerId)));
+    return (
+      applied < generation && (applied >= 0 || (workerId !== undefined && this.#accepting.has(workerId)))
+    );
   }
 
   /** When this process stood still, answers may be lying here unread. */

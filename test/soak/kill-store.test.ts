@@ -7,7 +7,11 @@ const KILLS = Number(process.env['JTP_SOAK_KILLS'] ?? 1000);
 for (const usesJournal of [true, false])
   it(`has every acknowledged route after ${String(KILLS)} kills, ${usesJournal ? 'with' : 'without'} a journal`, async (t) => {
     const seed = Date.now();
-    const progress = new Progress(`${String(KILLS)} kills (JTP_SOAK_KILLS); KILLTIME`, KILLS, 'kills');
+    const progress = new Progress(
+      `${String(KILLS)} kills (JTP_SOAK_KILLS); about 5 minutes on a quiet machine`,
+      KILLS,
+      'kills',
+    );
     const acknowledged = await killStores(t, {
       kills: KILLS,
       seed,
