@@ -13,6 +13,7 @@ import { runProgram } from './common/processes.ts';
 import { churnQuestion } from './churn.ts';
 import { connections } from './connections.ts';
 import { bodies } from './bodies.ts';
+import { echoLatency } from './echo-latency.ts';
 import { processes } from './processes.ts';
 import { replacement } from './replacement.ts';
 import { routes } from './routes.ts';
@@ -33,6 +34,7 @@ const QUESTIONS: readonly Question[] = [
   processes,
   replacement,
   tunnels,
+  echoLatency,
   churnQuestion,
   routesApi,
   routesClass,

@@ -40,7 +40,8 @@ async function openTunnel(port: number): Promise<net.Socket> {
   return socket;
 }
 
-async function openTunnels(port: number, count: number): Promise<net.Socket[]> {
+/** Open WebSockets, some at a time. */
+export async function openTunnels(port: number, count: number): Promise<net.Socket[]> {
   const sockets: net.Socket[] = [];
   while (sockets.length < count)
     sockets.push(
@@ -51,7 +52,8 @@ async function openTunnels(port: number, count: number): Promise<net.Socket[]> {
   return sockets;
 }
 
-async function startTunnelBackend(bench: Bench): Promise<number> {
+/** The server behind them, which sends everything back; returns its port. */
+export async function startTunnelBackend(bench: Bench): Promise<number> {
   const port = await freePort();
   const program = fileURLToPath(new URL('common/tunnel-backend.js', import.meta.url));
   const backend = await startProgram({

@@ -39,7 +39,16 @@ export async function churn(t: TestContext, options: ChurnOptions): Promise<void
       stayMs: 40,
       silentMs: 200,
     });
-    await until(() => plane.counts().connections === 0 && plane.counts().tunnels === 0, 'clients to be gone');
+    await until(
+      () => plane.counts().connections === 0 && plane.counts().tunnels === 0,
+      'clients to be gone',
+    ).catch((error: unknown) => {
+      const { connections, tunnels } = plane.counts();
+      throw new Error(
+        `round ${String(round)}: ${String(connections)} connections and ${String(tunnels)} tunnels are still open`,
+        { cause: error },
+      );
+    });
     // A few kept connections for the next request, and no more than that.
     await until(() => servers.openCount <= 4, 'connections to servers to be closed');
     options.afterRound?.(round);
