@@ -3,6 +3,7 @@
 
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { ProxyError } from '../errors.ts';
 import type { HubRoute, Json, RouteChange } from '../hub/route.ts';
 import { isoTime } from './iso-time.ts';
 
@@ -46,8 +47,19 @@ export function pathOf(request: FastifyRequest): string {
   return new URL(url.startsWith('/') ? `http://localhost${url}` : url).pathname;
 }
 
-/** What follows `/api/routes`; empty for the table as a whole. */
+/** As URLs are resolved: escaped dots count, and so does a backslash for a slash. */
+const DOT_SEGMENT = /[/\\](?:\.|%2e){1,2}(?:[/\\?#]|$)/i;
+
+/**
+ * What follows `/api/routes`; empty for the table as a whole. Throws ProxyError JTP_ERR_API_REQUEST for dots: a server whose owner has called
+ * it `..` would get the route above its own, which is everybody's.
+ */
 export function restOf(request: FastifyRequest): string {
+  const [path = ''] = request.url.split('?', 1);
+  if (!PLAIN_PATH.test(path) && DOT_SEGMENT.test(path))
+    throw new ProxyError('JTP_ERR_API_REQUEST', {
+      message: 'the path has "." or ".." in the place of a name: no route can have that',
+    });
   const rest = pathOf(request).slice('/api/routes'.length);
   return rest === '/' ? '' : rest;
 }
