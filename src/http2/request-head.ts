@@ -28,13 +28,14 @@ const KNOWN_METHODS = new Set(METHODS);
 
 /** Names come back with every request: the ones that were checked are remembered, up to a bound. */
 const CHECKED_NAMES = 1000;
+const CHECKED_LENGTH = 64;
 const checkedNames = new Set<string>();
 
 function assertName(name: string): void {
   if (checkedNames.has(name)) return;
   if (!NAME.test(name)) throw malformed('a header name with characters that none may have');
   if (CONNECTION_FIELDS.has(name)) throw malformed(`the header "${name}"`);
-  if (checkedNames.size < CHECKED_NAMES) checkedNames.add(name);
+  if (checkedNames.size < CHECKED_NAMES && name.length <= CHECKED_LENGTH) checkedNames.add(name);
 }
 
 function malformed(what: string): ProxyError {

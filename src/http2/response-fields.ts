@@ -9,6 +9,8 @@ type Fields = Record<string, string | string[]>;
 const REFUSED_FIELDS = new Set([...CONNECTION_FIELDS, 'te']);
 
 const KNOWN_NAMES = 1000;
+/** Longer names than anybody's come back less often than they take up room. */
+const KNOWN_LENGTH = 64;
 /** Name as written → in lower case; empty for one that must not be sent. */
 const names = new Map<string, string>();
 
@@ -17,7 +19,9 @@ function fieldName(written: string): string {
   if (known !== undefined) return known;
   const lower = written.toLowerCase();
   const name = REFUSED_FIELDS.has(lower) ? '' : lower;
-  if (names.size < KNOWN_NAMES) names.set(written, name);
+  // A copy: part of a string keeps all of it in memory, here the whole head.
+  if (names.size < KNOWN_NAMES && written.length <= KNOWN_LENGTH)
+    names.set(Buffer.from(written, 'latin1').toString('latin1'), name);
   return name;
 }
 
