@@ -4,7 +4,7 @@
 import { httpDate, reasonFor } from '../http1/answer.ts';
 import type { MessageHead } from '../http1/head.ts';
 import { HeaderKind } from '../http1/header-kind.ts';
-import { connectionOptions } from '../http1/request.ts';
+import { assertFewOptions, connectionOptions } from '../http1/request.ts';
 import type { Request } from '../http1/request.ts';
 
 const KINDS = 32;
@@ -152,6 +152,7 @@ function connectionNames(head: MessageHead): readonly string[] {
     if (head.kind(index) !== HeaderKind.connection) continue;
     for (const name of connectionOptions(head.value(index)))
       if (name !== 'close' && name !== 'keep-alive') (names ??= new Set()).add(name);
+    if (names !== undefined) assertFewOptions(names);
   }
   return names === undefined ? NO_NAMES : [...names];
 }

@@ -136,7 +136,7 @@ function readConnection(value: string, before: ConnectionOptions): ConnectionOpt
     else if (token === 'upgrade') options.upgrade = true;
     else others.add(token);
   }
-  if (others.size > MAX_CONNECTION_OPTIONS) throw tooManyOptions();
+  assertFewOptions(others);
   options.others = others.size === 0 ? undefined : [...others];
   return options;
 }
@@ -146,6 +146,11 @@ export function connectionOptions(value: string): string[] {
   const parts = value.split(',', MAX_CONNECTION_OPTIONS + 1);
   if (parts.length > MAX_CONNECTION_OPTIONS) throw tooManyOptions();
   return parts.map((part) => part.trim().toLowerCase()).filter((token) => token !== '');
+}
+
+/** The same for the options of all Connection headers of a message: each one is compared with every header. */
+export function assertFewOptions(options: ReadonlySet<string>): void {
+  if (options.size > MAX_CONNECTION_OPTIONS) throw tooManyOptions();
 }
 
 function tooManyOptions(): ProxyError {

@@ -127,6 +127,17 @@ describe('after an answer', () => {
       reused: false,
       status: 500,
     },
+    {
+      name: 'with connection options without end, in many headers',
+      response: `200 OK\r\n${Array.from({ length: 51 }, (_, index) => `Connection: x${String(index)}\r\n`).join('')}Content-Length: 0\r\n\r\n`,
+      reused: false,
+      status: 500,
+    },
+    {
+      name: 'with as many connection options as may be',
+      response: `200 OK\r\n${Array.from({ length: 50 }, (_, index) => `Connection: x${String(index)}\r\n`).join('')}Content-Length: 0\r\n\r\n`,
+      reused: true,
+    },
   ];
   for (const { name, response, reused, request = GET, status = 200 } of cases)
     it(`${name}, the connection is ${reused ? 'used again' : 'closed'}`, async (t) => {
