@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { errorText, ProxyError } from '../errors.ts';
 import type { HubRoute, Json } from '../hub/route.ts';
 import type { Logger } from '../log.ts';
+import { boundConnections } from './bounded-connections.ts';
 import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
 import { listing } from './listing.ts';
 import { openApiDocument } from './open-api.ts';
@@ -72,6 +73,7 @@ export function createChpApi(options: ChpApiOptions): FastifyInstance {
     },
   });
   takeBodiesAsText(app);
+  boundConnections(app.server);
   app.addHook('onResponse', (request, reply, done) => {
     logAnswer(request, reply, options);
     done();

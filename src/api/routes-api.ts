@@ -9,6 +9,7 @@ import type { HubRoute, Json, RouteData } from '../hub/route.ts';
 import { isTree } from '../hub/values.ts';
 import type { Logger } from '../log.ts';
 import { normalizeRoutespec } from '../hub/routespec.ts';
+import { boundConnections } from './bounded-connections.ts';
 import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
 import { listing } from './listing.ts';
 import { openApiDocument } from './open-api.ts';
@@ -63,6 +64,7 @@ export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
     exposeHeadRoutes: false,
   });
   takeBodiesAsText(app);
+  boundConnections(app.server);
   const known = /^\/api\/(?:routes(?:\/.*)?|routespecs|health|openapi\.json)$/;
   app.setNotFoundHandler((request, reply) =>
     known.test(pathOf(request))
