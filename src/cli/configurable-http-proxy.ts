@@ -1,8 +1,8 @@
 // `configurable-http-proxy`: that program's command line and REST API on our controller and engine.
 
 import { rmSync, statSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import type { Command } from 'commander';
+import { isAnswered } from '../entrypoint/listening-socket.ts';
 import { errorText, ProxyError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import type { Logger } from '../log.ts';
@@ -73,26 +73,13 @@ async function freeSocket(path: string): Promise<void> {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return;
   const reason = stats.isSocket()
-    ? (await isListening(path))
+    ? (await isAnswered(path))
       ? 'another program listens there'
       : undefined
     : 'there is a file of this name, which is no socket';
   if (reason !== undefined)
     throw new ProxyError('JTP_ERR_ENTRYPOINT_LISTEN', { message: `cannot listen on ${path}: ${reason}` });
   rmSync(path, { force: true });
-}
-
-function isListening(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => {
-      resolve(false);
-    });
-  });
 }
 
 function removeFiles(paths: readonly string[]): void {

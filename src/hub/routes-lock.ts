@@ -12,7 +12,7 @@ import type { LockableFile } from './file-lock.ts';
 import type { FileSystem } from './file-system.ts';
 
 /** A program that was told to end, or lost its supervisor, is gone by then. */
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 10_000;
 const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 500;
 /** Reasons for which no file can be made beside the routes file. */
@@ -30,7 +30,7 @@ export interface RoutesLockOptions {
   readonly log: Logger;
   /** The process to name to others: the one that an administrator would end. */
   readonly pid: number;
-  /** How long somebody else may still be ending; default 5 s. */
+  /** How long somebody else may still be ending; default 10 s. */
   readonly patienceMs?: number;
 }
 

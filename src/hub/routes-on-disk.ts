@@ -41,7 +41,7 @@ export interface RoutesOnDiskOptions {
   readonly usesJournal: boolean;
   /** The process that others are told of when they want this file; default: this one. */
   readonly pid?: number;
-  /** How long somebody else may have the file at start; default 5 s. */
+  /** How long somebody else may have the file at start; default 10 s. */
   readonly patienceMs?: number;
   /** A journal shorter than this is left to grow; default 1 MiB. */
   readonly shortJournalBytes?: number;
