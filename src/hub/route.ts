@@ -55,7 +55,7 @@ function assertTarget(target: string): void {
   const isSocket = scheme === 'http+unix' || scheme === 'unix+http';
   const isRight = isSocket
     ? /^[a-z+]+:\/\/%2f[^/]/i.test(target)
-    : (scheme === 'http' || scheme === 'https') && URL.canParse(target) && new URL(target).hostname !== '';
+    : (scheme === 'http' || scheme === 'https') && URL.canParse(target);
 
   if (!isRight || /[\u0000-\u0020\u007f]|\p{Surrogate}/u.test(target))
     throw new ProxyError('JTP_ERR_ROUTE_INVALID', {
@@ -63,8 +63,12 @@ function assertTarget(target: string): void {
     });
 }
 
+/** Scheme and authority alone, as nearly all targets are: taking them apart costs more than all else about a route. */
+const WITHOUT_PATH = /^https?:\/\/[^/?#\\]*\/*$/i;
+
 /** The path that a target puts before every request's; empty for none. */
 export function targetPath(target: string): string {
+  if (WITHOUT_PATH.test(target)) return '';
   if (/^(?:http\+unix|unix\+http):/i.test(target)) {
     const slash = target.indexOf('/', target.indexOf('://') + 3);
     return slash < 0 ? '' : target.slice(slash).replace(/\/+$/, '');
