@@ -199,7 +199,9 @@ export class ExternalEngine implements RouteEngine {
   }
 
   async #likelyCause({ kind }: Difference): Promise<string> {
-    if (kind === 'down' || kind === 'trouble') return 'is it running, and is traefik_api_url right?';
+    if (kind === 'down') return 'is it running, and is traefik_api_url right?';
+    if (kind === 'trouble')
+      return 'is traefik_api_url right, and does the engine watch this file? The route to its API may be in it';
     if (kind === 'refused') return 'see the log of the engine';
     if (kind === 'stale') return 'does it watch the file, and is its providersThrottleDuration short?';
     const overview = await this.#api.get('/api/overview').catch(() => undefined);

@@ -257,7 +257,7 @@ describe('an engine that somebody else runs', () => {
       (api: ScriptedApi) => {
         api.kind = 'other';
       },
-      /404 "<html>", which is no Traefik API; is it running/,
+      /404 "<html>", which is no Traefik API; is traefik_api_url right, and does the engine watch this file\?/,
     ],
   ] as const)
     it(`says in time what is wrong when ${name}`, async (t) => {
