@@ -15,7 +15,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Agent, fetch } from 'undici';
+import { Agent, request } from 'undici';
 import WebSocket from 'ws';
 
 /** The checkout; this file runs as dist/test/support/hub.js. */
@@ -74,19 +74,33 @@ export interface Answer {
   readonly text: string;
 }
 
+/** Where a hub is reached that its configuration has put elsewhere than at `publicPort`. */
+export interface HubPlace {
+  readonly port?: number;
+  /** A Unix socket. */
+  readonly socket?: string;
+  /** For requests that name no host. */
+  readonly host?: string;
+  /** Base URL without the slash at its end. */
+  readonly base?: string;
+}
+
 /** One JupyterHub. */
 export class Hub {
   readonly folder: string;
   readonly publicPort: number;
   readonly #ports: { readonly api: number; readonly hub: number };
   readonly #extraConfig: string;
-  readonly #agent = new Agent();
+  readonly #place: HubPlace;
+  readonly #agent: Agent;
   #process: ChildProcess | undefined;
 
-  constructor(folder: string, ports: readonly number[], extraConfig: string) {
+  constructor(folder: string, ports: readonly number[], extraConfig: string, place: HubPlace) {
     const [publicPort = 0, api = 0, hub = 0] = ports;
     this.folder = folder;
-    this.publicPort = publicPort;
+    this.publicPort = place.port ?? publicPort;
+    this.#place = place;
+    this.#agent = new Agent(place.socket === undefined ? {} : { connect: { socketPath: place.socket } });
     this.#ports = { api, hub };
     this.#extraConfig = extraConfig;
   }
@@ -152,7 +166,7 @@ export class Hub {
     const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
     await until(
       'JupyterHub to start',
-      async () => hasEnded() || (await this.request('GET', '/hub/api/')).status === 200,
+      async () => hasEnded() || (await this.request('GET', this.#api(''))).status === 200,
       START_MS,
     ).catch((error: unknown) => {
       throw new Error(`JupyterHub did not start:\n${this.log.slice(-3000)}`, { cause: error });
@@ -160,19 +174,31 @@ export class Hub {
     if (hasEnded()) throw new Error(`JupyterHub has ended:\n${this.log.slice(-3000)}`);
   }
 
-  /** A request through the proxy with the service's token. */
+  #api(target: string): string {
+    return `${this.#place.base ?? ''}/hub/api/${target}`;
+  }
+
+  /** A request through the proxy with the service's token; `target` is a path, or a URL, of which the host counts. */
   async request(method: string, target: string, body?: unknown): Promise<Answer> {
-    const response = await fetch(this.url + target, {
-      method,
-      redirect: 'manual',
+    const { host, path: asked } = this.#address(target);
+    // Unlike fetch, this sends the Host it is given.
+    const { statusCode, body: answer } = await request(this.url + asked, {
+      method: method as 'GET',
       dispatcher: this.#agent,
       headers: {
+        ...(host === undefined ? {} : { host }),
         authorization: `token ${TOKEN}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    return { status: response.status, text: await response.text() };
+    return { status: statusCode, text: await answer.text() };
+  }
+
+  #address(target: string): { readonly host: string | undefined; readonly path: string } {
+    if (target.startsWith('/')) return { host: this.#place.host, path: target };
+    const { host, pathname, search } = new URL(target);
+    return { host, path: pathname + search };
   }
 
   /** The same, as JSON; throws when the status is not a success. */
@@ -186,16 +212,15 @@ export class Hub {
   /** Makes a user and starts a server; returns the server's path, `/user/zoe/`. */
   async startServer(user: string, server = ''): Promise<string> {
     const name = encodeURIComponent(user);
-    const made = await this.request('POST', `/hub/api/users/${name}`);
+    const made = await this.request('POST', this.#api(`users/${name}`));
     if (made.status !== 201 && made.status !== 409) throw new Error(`user ${user}: ${made.text}`);
-    const target =
-      server === '' ? `/hub/api/users/${name}/server` : `/hub/api/users/${name}/servers/${server}`;
+    const target = this.#api(server === '' ? `users/${name}/server` : `users/${name}/servers/${server}`);
     const started = await this.request('POST', target, {});
     if (started.status >= 300 && !started.text.includes('already running'))
       throw new Error(`server of ${user}: ${String(started.status)} ${started.text}`);
     let url = '';
     await until(`the server of ${user}`, async () => {
-      const model = await this.json('GET', `/hub/api/users/${name}`);
+      const model = await this.json('GET', this.#api(`users/${name}`));
       const servers = model['servers'];
       if (typeof servers !== 'object' || servers === null) return false;
       const found: unknown = Object.getOwnPropertyDescriptor(servers, server)?.value;
@@ -209,11 +234,10 @@ export class Hub {
 
   async stopServer(user: string, server = ''): Promise<void> {
     const name = encodeURIComponent(user);
-    const target =
-      server === '' ? `/hub/api/users/${name}/server` : `/hub/api/users/${name}/servers/${server}`;
+    const target = this.#api(server === '' ? `users/${name}/server` : `users/${name}/servers/${server}`);
     await this.request('DELETE', target);
     await until(`the server of ${user} to stop`, async () => {
-      const model = await this.json('GET', `/hub/api/users/${name}`);
+      const model = await this.json('GET', this.#api(`users/${name}`));
       const servers = model['servers'];
       return typeof servers === 'object' && servers !== null && !(server in servers);
     });
@@ -222,9 +246,10 @@ export class Hub {
   /** A kernel of the user's server with its WebSocket. */
   async openKernel(server: string): Promise<Kernel> {
     const kernel = await this.json('POST', `${server}api/kernels`, { name: 'python3' });
-    return Kernel.open(
-      `${this.url.replace('http', 'ws')}${server}api/kernels/${String(kernel['id'])}/channels`,
-    );
+    const { host, path: asked } = this.#address(`${server}api/kernels/${String(kernel['id'])}/channels`);
+    const { socket } = this.#place;
+    const base = socket === undefined ? this.url.replace('http', 'ws') : `ws+unix:${socket}:`;
+    return Kernel.open(base + asked, host);
   }
 
   /** The hub process alone, without any farewell. */
@@ -257,9 +282,9 @@ export class Hub {
 }
 
 /** A hub that is not started yet; whoever makes it calls `dispose`. */
-export async function createHub(extraConfig = ''): Promise<Hub> {
+export async function createHub(extraConfig = '', place: HubPlace = {}): Promise<Hub> {
   const folder = mkdtempSync(path.join(tmpdir(), 'jtp-e2e-'));
-  return new Hub(folder, await freePorts(3), extraConfig);
+  return new Hub(folder, await freePorts(3), extraConfig, place);
 }
 
 /** Whatever a killed hub has left behind: its proxy, its servers and their kernels work in its folder. */
@@ -309,8 +334,9 @@ export class Kernel {
     });
   }
 
-  static async open(url: string): Promise<Kernel> {
-    const socket = new WebSocket(url, { headers: { authorization: `token ${TOKEN}` } });
+  static async open(url: string, host?: string): Promise<Kernel> {
+    const headers = { authorization: `token ${TOKEN}`, ...(host === undefined ? {} : { host }) };
+    const socket = new WebSocket(url, { headers });
     await new Promise((resolve, reject) => {
       socket.once('open', resolve);
       socket.once('error', reject);
