@@ -14,7 +14,7 @@ import { errorText, ProxyError } from '../errors.ts';
 import type { HubRoute, Json } from '../hub/route.ts';
 import type { Logger } from '../log.ts';
 import { boundConnections } from './bounded-connections.ts';
-import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
+import { hostFirst, pathOfRoutespec, routespecOfPath } from './chp-path.ts';
 import { listing } from './listing.ts';
 import { openApiDocument } from './open-api.ts';
 import {
@@ -177,13 +177,6 @@ function wanted(request: FastifyRequest, { hostRouting }: ChpApiOptions): string
   if (routespec === undefined)
     throw new ProxyError('JTP_ERR_API_REQUEST', { message: 'the path is not percent-encoded UTF-8' });
   return hostRouting && routespec !== '/' ? hostFirst(routespec) : routespec;
-}
-
-/** `/Example.org/x/` is `example.org/x/`. */
-function hostFirst(routespec: string): string {
-  const slash = routespec.indexOf('/', 1);
-  const host = decodeURIComponent(routespec.slice(1, slash));
-  return `${host.toLowerCase()}${routespec.slice(slash)}`;
 }
 
 function parseBody(request: FastifyRequest): { readonly target: string; [key: string]: Json } {

@@ -28,6 +28,19 @@ function encodeSegment(text: string): string {
     .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
+/** `/Example.org/x/` is `example.org/x/`. */
+export function hostFirst(routespec: string): string {
+  const slash = routespec.indexOf('/', 1);
+  const host = decodeURIComponent(routespec.slice(1, slash));
+  return `${host.toLowerCase()}${routespec.slice(slash)}`;
+}
+
+/** The routespec of a path as the API shows it, which is also how stores have it; undefined when it cannot be one. */
+export function routespecOfShownPath(path: string, hasHost: boolean): string | undefined {
+  const routespec = routespecOfPath(path.replace(/\/{2,}/g, '/').replace(/%(?!2F|252F)/g, '%25'));
+  return routespec === undefined || !hasHost || routespec === '/' ? routespec : hostFirst(routespec);
+}
+
 /** How the API shows a routespec: `/user/zoe`; a host is the first segment. */
 export function pathOfRoutespec(routespec: string): string {
   const path = `/${routespec.replace(/^\//, '').replace(/\/$/, '')}`;

@@ -187,8 +187,8 @@ function addBehaviour(command: Command): void {
     .option('--keep-alive-timeout <ms>', 'how long a connection may be idle', parseKeepAlive, KEEP_ALIVE_MS)
     .option(
       '--storage-backend <storage>',
-      '"memory", or a routes file (.toml, .yaml) in which routes outlive the program',
-      parseStorage,
+      '"memory", a routes file (.toml, .yaml) in which routes outlive the program, or a module for configurable-http-proxy',
+      (text: string, before: string) => text || before,
       'memory',
     )
     .option('--workers <number>', 'worker processes; 0 = one per core', parseWorkers, 0);
@@ -250,15 +250,6 @@ function parseProtocol(text: string): string {
   if (!/^(?:TLS|SSLv23|TLSv1(?:_[123])?)(?:_(?:server_|client_)?method)?$/.test(text))
     throw new InvalidArgumentError('Expected TLSv1_2, TLSv1_3, or TLS for whatever both sides can.');
   return text.replace(/_(?:server_|client_)?method$/, '');
-}
-
-function parseStorage(text: string, before: string): string {
-  if (text === '') return before;
-  if (text !== 'memory' && !/\.(?:toml|ya?ml)$/i.test(text))
-    throw new InvalidArgumentError(
-      'Expected "memory" or a file that ends in .toml, .yaml or .yml. Modules written for configurable-http-proxy cannot be used.',
-    );
-  return text;
 }
 
 function addHeader(text: string, before: readonly ChpHeader[]): readonly ChpHeader[] {

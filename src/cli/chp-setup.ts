@@ -3,6 +3,7 @@
 
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type { ChpAddress, ChpControllerSettings, ChpTls } from '../config/chp.ts';
@@ -66,13 +67,31 @@ export function setUpChp(all: ChpOptions, isGiven: Given, env: NodeJS.ProcessEnv
       hostRouting: options.hostRouting ?? false,
       changeOrigin: options.changeOrigin ?? false,
       ...(options.defaultTarget === undefined ? {} : { defaultTarget: options.defaultTarget }),
-      ...(options.storageBackend === 'memory' ? {} : { routesFile: resolve(options.storageBackend) }),
+      ...storageOf(options),
     },
     publicUrl: chpUrl(address, tls !== undefined),
     redirectUrl: options.redirectPort === undefined ? undefined : `http://*:${String(options.redirectPort)}`,
     warnings,
     remarks: remarksOn(options),
   };
+}
+
+function storageOf({
+  storageBackend: name,
+}: ChpOptions): Pick<ChpControllerSettings, 'routesFile' | 'storageModule'> {
+  if (name === 'memory') return {};
+  if (/\.(?:toml|ya?ml)$/i.test(name)) return { routesFile: resolve(name) };
+  // From where it is started, or from where this program is installed.
+  for (const place of [resolve('any'), import.meta.url])
+    try {
+      return { storageModule: createRequire(place).resolve(name) };
+    } catch (cause) {
+      if (place === import.meta.url)
+        refuse(
+          `--storage-backend "${name}": expected "memory", a file that ends in .toml, .yaml or .yml, or a module: ${errorText(cause).split('\n')[0] ?? ''}`,
+        );
+    }
+  return {};
 }
 
 /** In that program's words: scripts may look for them. */

@@ -36,6 +36,8 @@ export interface ChpControllerSettings {
   readonly defaultTarget?: string;
   /** Absolute path of a routes file; absent: routes live as long as the program. */
   readonly routesFile?: string;
+  /** Absolute path of a module with a storage class, instead. */
+  readonly storageModule?: string;
 }
 
 /** `http://[::1]:8001`, `http+unix://%2Frun%2Fapi.sock`, for people. */

@@ -26,12 +26,17 @@ import { createGatedTable } from './gated-table.ts';
 import type { RunningController } from './main.ts';
 import { MemoryTable } from './memory-table.ts';
 import { createMetricsServer } from './metrics-server.ts';
+import { ModuleTable } from './module-table.ts';
+import type { StoredActivity } from './module-table.ts';
+import { loadStorage } from './storage-module.ts';
 
 /** Where routes are kept, with its life cycle. */
 interface Storage {
   readonly table: RouteTable;
   readonly reload: () => Promise<void>;
   readonly stop: () => Promise<void>;
+  /** Where the clocks of routes are kept, too. */
+  readonly keep?: (activity: StoredActivity) => void;
 }
 
 /** Starts the controller and tells the supervisor when it is ready; rejects with a ProxyError whose message says what to do. */
@@ -65,12 +70,10 @@ export async function startChpController(
   const table = createGatedTable(storage.table, stopped);
   const activity = new ActivityClock({
     routes: storage.table.routes,
-    file:
-      settings.routesFile === undefined
-        ? join(start.sharedFolder, 'activity.json')
-        : `${settings.routesFile}.activity`,
+    file: stateFile(start, settings, 'activity'),
     log,
   });
+  storage.keep?.(activity);
   const timedActivity = metrics === undefined ? activity : timed(activity, metrics);
   const { defaultTarget: target } = settings;
   // A controller that takes another's place has the routes of that one, whatever became of the default route.
@@ -90,11 +93,9 @@ export async function startChpController(
   });
   await listen(api, settings.api.address, 'the REST API');
   const metricsServer = await serveMetrics(settings, metrics, { engine, log });
-  log.info(`Proxy API at ${chpUrl(settings.api.address, settings.api.tls !== undefined)}/api/routes`);
-  tell({
-    type: 'ready',
-    apiUrl: chpUrl(settings.api.address, settings.api.tls !== undefined),
-  } satisfies FromController);
+  const apiUrl = chpUrl(settings.api.address, settings.api.tls !== undefined);
+  log.info(`Proxy API at ${apiUrl}/api/routes`);
+  tell({ type: 'ready', apiUrl } satisfies FromController);
   return {
     setAccepting: (workerIds) => {
       engine.setAccepting(workerIds);
@@ -116,6 +117,15 @@ export async function startChpController(
   };
 }
 
+/** Beside the routes file when there is one, else for as long as the program lives. */
+function stateFile(
+  { sharedFolder }: ControllerStart,
+  { routesFile }: ChpControllerSettings,
+  name: string,
+): string {
+  return routesFile === undefined ? join(sharedFolder, `${name}.json`) : `${routesFile}.${name}`;
+}
+
 async function rememberStopped(
   start: ControllerStart,
   settings: ChpControllerSettings,
@@ -124,10 +134,7 @@ async function rememberStopped(
   const stopped = new StoppedRoutes({
     ...parts,
     entryPoint: settings.entryPoint,
-    file:
-      settings.routesFile === undefined
-        ? join(start.sharedFolder, 'stopped.json')
-        : `${settings.routesFile}.stopped`,
+    file: stateFile(start, settings, 'stopped'),
   });
   await stopped.start();
   return stopped;
@@ -183,6 +190,8 @@ async function openStorage(
       engine: embedded,
       elements,
     });
+    if (settings.storageModule !== undefined)
+      return openModule(settings.storageModule, settings, { table, log });
     await table.start();
     return { table, reload: () => Promise.resolve(), stop: () => Promise.resolve() };
   }
@@ -204,6 +213,33 @@ async function openStorage(
   const store = new RouteStore({ persistence, engine: embedded, log });
   await store.start();
   return { table: store, reload: () => store.reload(), stop: () => store.stop() };
+}
+
+/** Rejects with JTP_ERR_SETTINGS_INVALID. */
+async function openModule(
+  path: string,
+  { hostRouting, defaultTarget }: ChpControllerSettings,
+  { table, log }: { readonly table: MemoryTable; readonly log: Logger },
+): Promise<Storage> {
+  const backend = await loadStorage(path, { storageBackend: path, hostRouting, defaultTarget }, log);
+  const stored = new ModuleTable({ backend, table, hostRouting, log });
+  await stored.start().catch((cause: unknown) => {
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message: `--storage-backend "${path}" cannot be read: ${errorText(cause)}`,
+      cause,
+    });
+  });
+  return {
+    table: stored,
+    reload: () => stored.reload(),
+    stop: () => {
+      stored.stop();
+      return Promise.resolve();
+    },
+    keep: (activity) => {
+      stored.keep(activity);
+    },
+  };
 }
 
 function tlsServer(tls: ChpTls | undefined): FastifyServerOptions {

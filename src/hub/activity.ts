@@ -80,6 +80,14 @@ export class ActivityClock {
     if (this.#clocks.size > 2 * this.#options.routes.size + 1000) this.#forget();
   }
 
+  /** Somebody else knows that the route was used at this time, in milliseconds since the epoch. */
+  restore(routespec: string, at: number): void {
+    const clocks = this.#clocks.get(routespec);
+    if (clocks === undefined) this.#clocks.set(routespec, { last: at, user: 0, isUsed: true });
+    else clocks.last = Math.max(clocks.last, at);
+    this.#isChanged = true;
+  }
+
   /** From a worker. */
   note(reports: readonly ActivityReport[]): void {
     const now = Date.now();

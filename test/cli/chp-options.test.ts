@@ -87,7 +87,10 @@ describe('what is refused, and how', () => {
     { args: ['--custom-header', 'Connection: close'], says: /own to decide/ },
     { args: ['--protocol-rewrite', 'ftp'], says: /Expected http or https/ },
     { args: ['--ssl-protocol', 'TLSv9'], says: /Expected TLSv1_2/ },
-    { args: ['--storage-backend', 'some-module'], says: /Expected "memory" or a file/ },
+    {
+      args: ['--storage-backend', 'some-module'],
+      says: /expected "memory", a file .* or a module: Cannot find module 'some-module'$/,
+    },
     { args: ['--socket=/p', '--port=1'], says: /--socket cannot be combined/ },
     { args: ['--socket=/p', '--ip='], says: /--socket cannot be combined/ },
     { args: ['--api-socket=/p', '--api-ip=x'], says: /--api-socket cannot be combined/ },

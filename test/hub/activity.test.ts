@@ -42,6 +42,16 @@ describe('the activity of routes', () => {
     assert.equal(clock.lastUserActivity(SPEC), user);
   });
 
+  it('takes over what somebody else knows, if that is later', (t) => {
+    const { clock } = startClock(t, join(temporaryFolder(t), 'activity'));
+    clock.restore(SPEC, 1000);
+    assert.equal(clock.lastActivity(SPEC), 1000);
+    clock.restore(SPEC, 500);
+    assert.equal(clock.lastActivity(SPEC), 1000);
+    clock.restore(SPEC, 2000);
+    assert.equal(clock.lastActivity(SPEC), 2000);
+  });
+
   it('outlives the program, privately, for the routes that are there', (t) => {
     const file = join(temporaryFolder(t), 'activity');
     const first = startClock(t, file, [SPEC, '/user/amy/']);
