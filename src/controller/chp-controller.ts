@@ -77,10 +77,10 @@ export async function startChpController(
   const timedActivity = metrics === undefined ? activity : timed(activity, metrics);
   const { defaultTarget: target } = settings;
   // A controller that takes another's place has the routes of that one, whatever became of the default route.
-  if (target !== undefined && isFirst(start.runtimeFolder)) {
+  const addsDefault = target !== undefined && isFirst(start.runtimeFolder);
+  if (addsDefault) {
     await storage.table.change({ add: [{ routespec: '/', target, data: {} }], remove: [] });
     timedActivity.begin('/');
-    log.info(`Route added / -> ${target}`);
   }
   const api = createChpApi({
     table,
@@ -102,7 +102,11 @@ export async function startChpController(
       table.open();
     },
     reload: storage.reload,
-    onServing: () => Promise.resolve(),
+    onServing: () => {
+      // Scripts wait for these words, and ask at once.
+      if (addsDefault) log.info(`Route added / -> ${target}`);
+      return Promise.resolve();
+    },
     terminate: () => {
       engine.terminate();
     },

@@ -54,10 +54,7 @@ describe('configurable-http-proxy', () => {
     const chp = await startServingChp(t, {
       args: ['--pid-file', pidFile, '--default-target', target, '--no-include-prefix'],
     });
-    assert.match(
-      chp.output(),
-      new RegExp(`^\\d{4}-.*Z \\[ConfigProxy\\] info: Route added / -> ${target}$`, 'm'),
-    );
+    await chp.says(new RegExp(`^\\d{4}-.*Z \\[ConfigProxy\\] info: Route added / -> ${target}$`, 'm'));
     await until(() => existsSync(pidFile), 'the pid file');
     assert.equal(readFileSync(pidFile, 'utf8'), String(chp.child.pid));
     assert.equal((await chp.call('POST', '/api/routes/user/%E7%A7%80', { target, user: 'x' })).status, 201);
@@ -69,6 +66,13 @@ describe('configurable-http-proxy', () => {
     chp.child.kill('SIGTERM');
     assert.equal(await chp.exited, 0);
     assert.equal(existsSync(pidFile), false);
+  });
+
+  it('says that the default route is there when it can be asked for', async (t) => {
+    const target = await startEcho(t);
+    const chp = await startChp(t, { args: ['--default-target', target] });
+    await chp.says(/Route added \//);
+    assert.equal(await statusOf(chp, '/'), 200);
   });
 
   it('keeps its routes when the controller dies', async (t) => {
