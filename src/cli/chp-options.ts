@@ -265,5 +265,7 @@ function addHeader(text: string, before: readonly ChpHeader[]): readonly ChpHead
   if (FRAMING_HEADERS.has(name.toLowerCase()))
     throw new InvalidArgumentError(`"${name}" is the proxy's own to decide on.`);
   // A head is written with one character per byte.
-  return [...before, { name, value: Buffer.from(value, 'utf8').toString('latin1') }];
+  // The last one of a name counts, in whatever case it is written.
+  const others = before.filter((header) => header.name.toLowerCase() !== name.toLowerCase());
+  return [...others, { name, value: Buffer.from(value, 'utf8').toString('latin1') }];
 }

@@ -216,6 +216,14 @@ describe('the options', () => {
     assert.equal(web?.transport.respondingTimeouts.idleTimeoutMs, 5000);
   });
 
+  it('have one custom header of a name, the last', () => {
+    const args = ['x-a:1', 'b:', 'X-A: 2'].flatMap((header) => ['--custom-header', header]);
+    assert.deepEqual(setUp(args).static.chp?.headers, [
+      { name: 'b', value: '' },
+      { name: 'X-A', value: '2' },
+    ]);
+  });
+
   it('are remarked on in the words of that program', () => {
     assert.deepEqual(setUp(['--auto-rewrite', '--change-origin', '--protocol-rewrite=https']).remarks, [
       'AutoRewrite of Location headers enabled.',

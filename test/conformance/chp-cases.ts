@@ -201,4 +201,47 @@ export const GROUPS: readonly Group[] = [
     args: ['--proxy-timeout', '100', '--timeout', '2000'],
     calls: [...ROUTES, get('/bar')],
   },
+  {
+    name: 'custom headers',
+    args: [
+      ...['--default-target', 'TARGET', '--custom-header', 'x-a:1', '--custom-header', 'X-A:2'],
+      ...[
+        '--custom-header',
+        'Host: other.test',
+        '--custom-header',
+        'Cookie:c=1',
+        '--custom-header',
+        'x-empty:',
+      ],
+      ...['--custom-header', 'X-Forwarded-For: 1.2.3.4', '--custom-header', 'x-url: http://a:b/?c'],
+    ],
+    calls: [
+      get('/'),
+      get('/', { cookie: 'mine=1', 'x-a': '9', 'x-empty': 'no', 'X-Forwarded-For': '9.9.9.9' }),
+    ],
+  },
+  {
+    name: 'rewriting both',
+    args: ['--auto-rewrite', '--change-origin', '--protocol-rewrite', 'https', '--default-target', 'TARGET'],
+    calls: [
+      get('/redirect/302/a?b#c'),
+      get('/redirect/302/a', { host: 'example.org' }),
+      get('/redirect/302/a', { host: 'EXAMPLE.org:81' }),
+      get('/to/302?//127.0.0.1/x'),
+      get('/to/302?http://127.0.0.1/x'),
+      get('/to/302?http://[/x'),
+      get('/to/302?HTTP://elsewhere/x'),
+      get('/to/302?ftp://127.0.0.1:1/x'),
+    ],
+  },
+  {
+    name: 'error target beyond pages',
+    args: ['--error-target', 'TARGET/to/302'],
+    calls: [
+      get('/none', { accept: 'text/html' }),
+      { to: 'proxy', path: '/none', method: 'POST', body: 'abc', headers: { accept: 'text/html' } },
+      { to: 'proxy', path: '/none', method: 'HEAD', headers: { accept: 'text/html' } },
+      get('/none?a=%20&b=%C3%A9', { accept: 'text/html' }),
+    ],
+  },
 ];
