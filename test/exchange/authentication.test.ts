@@ -98,6 +98,37 @@ describe('a router behind basicAuth', () => {
     await client.read('ok');
   });
 
+  it('holds the body back until the last of several has checked the password', async (t) => {
+    const server = await startByteServer(t);
+    const users = [`zoe:${hashSync('secret', 8)}`];
+    const { port } = await startDataPlane(
+      t,
+      staticConfiguration([entryPoint('web')]),
+      table(
+        [
+          router('a', 'PathPrefix(`/`)', 'app', {
+            middlewares: ['one@file', 'two@file'].map((name) => ({
+              kind: 'basicAuth',
+              name,
+              options: { users },
+            })),
+          }),
+        ],
+        [service('app', [server.url])],
+      ),
+    );
+    const client = await connect(t, port('web'));
+    const body = 'x'.repeat(100_000);
+    client.send(
+      `POST / HTTP/1.1\r\nHost: h\r\n${credentials('zoe', 'secret')}Content-Length: ${String(body.length)}\r\n\r\n${body}`,
+    );
+    const upstream = await server.accept();
+    await upstream.readHead();
+    assert.equal(await upstream.take(body.length), body);
+    upstream.send(OK);
+    await client.read('ok');
+  });
+
   it('checks pipelined requests one by one, each with its own credentials', async (t) => {
     const { client, server } = await start(t, { users: [`zoe:${hashSync('secret', 6)}`] });
     client.send(
