@@ -257,12 +257,17 @@ function alternativesOf(rule: Rule): readonly Alternative[] {
   const conjunctions = conjunctionsOf(rule);
   if (conjunctions === undefined)
     return [{ host: ANY_HOST, path: '/', isExact: false, condition: rulePredicate(rule) }];
-  return conjunctions.map(placeConjunction);
+  // A condition that several alternatives share is built once.
+  const predicates = new Map<Rule, Predicate>();
+  return conjunctions.map((terms) => placeConjunction(terms, predicates));
 }
 
-/** Disjunctive normal form; undefined when it would be too long. Negations are left as they are: they are conditions. */
+/**
+ * Disjunctive normal form; undefined when it would be too long. What says nothing about where a router has its place, negations among it, is
+ * left as it is: that is a condition, and every alternative would only be one more entry in the same place.
+ */
 function conjunctionsOf(rule: Rule): readonly (readonly Rule[])[] | undefined {
-  if (rule.kind === 'matcher' || rule.kind === 'not') return [[rule]];
+  if (rule.kind === 'matcher' || rule.kind === 'not' || !namesPlace(rule)) return [[rule]];
   const left = conjunctionsOf(rule.left);
   const right = conjunctionsOf(rule.right);
   if (left === undefined || right === undefined) return undefined;
@@ -272,18 +277,41 @@ function conjunctionsOf(rule: Rule): readonly (readonly Rule[])[] | undefined {
   return left.flatMap((a) => right.map((b) => [...a, ...b]));
 }
 
-function placeConjunction(terms: readonly Rule[]): Alternative {
+function namesPlace(rule: Rule): boolean {
+  switch (rule.kind) {
+    case 'matcher':
+      return rule.name === 'Path' || rule.name === 'PathPrefix' || rule.name === 'Host';
+    case 'not':
+      return false;
+    case 'and':
+    case 'or':
+      return namesPlace(rule.left) || namesPlace(rule.right);
+  }
+}
+
+function placeConjunction(terms: readonly Rule[], predicates: Map<Rule, Predicate>): Alternative {
   const host = terms.find(
     (term) => term.kind === 'matcher' && term.name === 'Host' && isExactHost(term.args[0] ?? ''),
   );
   const path = mostSpecificPath(terms);
-  const others = terms.filter((term) => term !== host && term !== path).map(rulePredicate);
+  const others = terms
+    .filter((term) => term !== host && term !== path)
+    .map((term) => {
+      const predicate = predicates.get(term) ?? rulePredicate(term);
+      predicates.set(term, predicate);
+      return predicate;
+    });
   return {
     host: host?.kind === 'matcher' ? ruleHost(host.args[0] ?? '') : ANY_HOST,
     path: path?.kind === 'matcher' ? canonicalRulePath(path.args[0] ?? '/') : '/',
     isExact: path?.kind === 'matcher' && path.name === 'Path',
-    condition: others.length === 0 ? undefined : (request) => others.every((holds) => holds(request)),
+    condition: others.length < 2 ? others[0] : allOf(others),
   };
+}
+
+/** A function of its own: what is kept of a rule must not hold on to everything that was at hand when it was built. */
+function allOf(predicates: readonly Predicate[]): Predicate {
+  return (request) => predicates.every((holds) => holds(request));
 }
 
 function mostSpecificPath(terms: readonly Rule[]): Rule | undefined {
