@@ -2,6 +2,7 @@
 
 import fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
+import { boundConnections } from '../api/bounded-connections.ts';
 import type { ChpMetrics } from '../observe/chp-metrics.ts';
 import type { ProcessMetrics } from '../observe/reports.ts';
 
@@ -11,6 +12,7 @@ export function createMetricsServer(
   readWorkers: () => Promise<readonly ProcessMetrics[]>,
 ): FastifyInstance {
   const app = fastify({ logger: false, forceCloseConnections: true });
+  boundConnections(app.server);
   app.setNotFoundHandler((_request, reply) => reply.code(404).send('Not Found'));
   app.get('/metrics', async (request, reply) => {
     if (request.url !== '/metrics') return reply.code(404).send('Not Found');
