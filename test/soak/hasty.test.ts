@@ -7,7 +7,7 @@ const REQUESTS = Number(process.env['JTP_SOAK_REQUESTS'] ?? 1_050_000);
 
 it('executes a million requests once, whatever a server that closes connections at random does', async (t) => {
   const progress = new Progress(
-    `${String(REQUESTS)} requests to a server that closes connections (JTP_SOAK_REQUESTS); about 5 minutes on a quiet machine`,
+    `${String(REQUESTS)} requests to a server that closes connections (JTP_SOAK_REQUESTS); up to 50 minutes on a busy machine`,
     REQUESTS,
     'requests',
   );

@@ -8,7 +8,7 @@ for (const usesJournal of [true, false])
   it(`has every acknowledged route after ${String(KILLS)} kills, ${usesJournal ? 'with' : 'without'} a journal`, async (t) => {
     const seed = Date.now();
     const progress = new Progress(
-      `${String(KILLS)} kills (JTP_SOAK_KILLS); about 5 minutes on a quiet machine`,
+      `${String(KILLS)} kills (JTP_SOAK_KILLS); up to 90 minutes on a busy machine`,
       KILLS,
       'kills',
     );
