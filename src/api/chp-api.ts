@@ -16,6 +16,7 @@ import type { Logger } from '../log.ts';
 import { boundConnections } from './bounded-connections.ts';
 import { hostFirst, pathOfRoutespec, routespecOfPath } from './chp-path.ts';
 import { listing } from './listing.ts';
+import { NO_SCHEMAS } from './no-schemas.ts';
 import { openApiDocument } from './open-api.ts';
 import {
   chpDocument,
@@ -63,6 +64,7 @@ export function createChpApi(options: ChpApiOptions): FastifyInstance {
   const app = fastify({
     ...options.server,
     logger: false,
+    schemaController: NO_SCHEMAS,
     bodyLimit: MAX_ROUTE_BYTES,
     forceCloseConnections: true,
     exposeHeadRoutes: false,

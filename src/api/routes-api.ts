@@ -12,6 +12,7 @@ import { normalizeRoutespec } from '../hub/routespec.ts';
 import { boundConnections } from './bounded-connections.ts';
 import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
 import { listing } from './listing.ts';
+import { NO_SCHEMAS } from './no-schemas.ts';
 import { openApiDocument } from './open-api.ts';
 import {
   activityFields,
@@ -61,6 +62,7 @@ const chpRoute = z.custom<{ readonly target: string; [key: string]: Json }>(
 export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
   const app = fastify({
     logger: false,
+    schemaController: NO_SCHEMAS,
     bodyLimit: MAX_ROUTE_BYTES,
     forceCloseConnections: true,
     exposeHeadRoutes: false,

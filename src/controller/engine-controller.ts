@@ -5,6 +5,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
+import { NO_SCHEMAS } from '../api/no-schemas.ts';
 import { registerReadApi } from '../api/read-api.ts';
 import { ControlServer } from '../channel/control-server.ts';
 import type { ActivityMessage } from '../channel/messages.ts';
@@ -82,6 +83,7 @@ export class EngineController {
     this.#apiPath = join(options.runtimeFolder, API_SOCKET);
     this.#api = fastify({
       logger: false,
+      schemaController: NO_SCHEMAS,
       forceCloseConnections: true,
       exposeHeadRoutes: false,
       routerOptions: { maxParamLength: 8192 },

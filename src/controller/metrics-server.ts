@@ -3,6 +3,7 @@
 import fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
 import { boundConnections } from '../api/bounded-connections.ts';
+import { NO_SCHEMAS } from '../api/no-schemas.ts';
 import type { ChpMetrics } from '../observe/chp-metrics.ts';
 import type { ProcessMetrics } from '../observe/reports.ts';
 
@@ -11,7 +12,7 @@ export function createMetricsServer(
   metrics: ChpMetrics,
   readWorkers: () => Promise<readonly ProcessMetrics[]>,
 ): FastifyInstance {
-  const app = fastify({ logger: false, forceCloseConnections: true });
+  const app = fastify({ logger: false, schemaController: NO_SCHEMAS, forceCloseConnections: true });
   boundConnections(app.server);
   app.setNotFoundHandler((_request, reply) => reply.code(404).send('Not Found'));
   app.get('/metrics', async (request, reply) => {
