@@ -50,7 +50,8 @@ export function forwardedLines(
 /** What the client has used in front of trusted proxies: `http` or `https`. */
 export function schemeOf(client: Downstream, head: MessageHead, policy: ForwardedPolicy): string {
   const told = policy.isTrusted(client.remoteAddress) ? valueOf(head, HeaderKind.forwardedProto) : undefined;
-  if (told !== undefined && /^(?:http|ws)s?$/i.test(told)) return /^(?:https|wss)$/i.test(told) ? 'https' : 'http';
+  if (told !== undefined && /^(?:http|ws)s?$/i.test(told))
+    return /^(?:https|wss)$/i.test(told) ? 'https' : 'http';
   return protoOf(client.isTls, false);
 }
 
