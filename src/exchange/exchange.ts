@@ -98,6 +98,10 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
   start(route: Route): void {
     this.#route = route;
     this.#client.exchange = this;
+    if (route.chain.length === 0) {
+      this.#send(NO_NAMES, '');
+      return;
+    }
     const verdict = passChain(route.chain, {
       request: this.#request,
       head: this.#head,
