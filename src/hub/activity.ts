@@ -1,12 +1,11 @@
 // When something last happened on each route of the hub, merged over all workers. It outlives the program in a file of its own beside the
 // routes, written now and then and at the end: what a crash takes is at most the last half minute.
 
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { errnoOf, errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { HubRoute } from './route.ts';
 import { routespecOfRouter } from './routespec.ts';
+import { StateFile } from './state-file.ts';
 
 const SAVE_MS = 30_000;
 /** Workers know routers by their qualified names. */
@@ -46,11 +45,17 @@ export class ActivityClock {
   /** For routes of which nothing is known. */
   readonly #start = Date.now();
   readonly #timer: NodeJS.Timeout;
+  readonly #file: StateFile<z.infer<typeof saved>>;
   #isChanged = false;
-  #hasFailed = false;
 
   constructor(options: ActivityClockOptions) {
     this.#options = options;
+    this.#file = new StateFile({
+      ...options,
+      schema: saved,
+      unreadable: 'the activity of routes begins anew: its file cannot be read',
+      unwritable: 'the activity of routes cannot be kept for the next start',
+    });
     this.#load();
     this.#timer = setInterval(() => {
       this.save();
@@ -115,25 +120,12 @@ export class ActivityClock {
   /** Writes what has changed; a failure is logged once, because routes do not depend on it. */
   save(): void {
     if (!this.#isChanged) return;
-    const { file, log, routes } = this.#options;
     const kept: Record<string, [number, number]> = {};
-    for (const routespec of routes.keys()) {
+    for (const routespec of this.#options.routes.keys()) {
       const clocks = this.#clocks.get(routespec);
       if (clocks !== undefined) kept[routespec] = [clocks.last, clocks.user];
     }
-    try {
-      writeFileSync(`${file}.new`, `${JSON.stringify({ routes: kept })}\n`, { mode: 0o600 });
-      renameSync(`${file}.new`, file);
-      this.#isChanged = false;
-      this.#hasFailed = false;
-    } catch (error) {
-      if (!this.#hasFailed)
-        log.warn(
-          { file, reason: errorText(error) },
-          'the activity of routes cannot be kept for the next start',
-        );
-      this.#hasFailed = true;
-    }
+    if (this.#file.save({ routes: kept })) this.#isChanged = false;
   }
 
   close(): void {
@@ -142,21 +134,11 @@ export class ActivityClock {
   }
 
   #load(): void {
-    const { file, log } = this.#options;
-    try {
-      const { routes } = saved.parse(JSON.parse(readFileSync(file, 'utf8')));
-      for (const [routespec, [last, user]] of Object.entries(routes))
-        this.#clocks.set(routespec, {
-          last: Math.min(last, this.#start),
-          user: Math.min(user, this.#start),
-          isUsed: true,
-        });
-    } catch (error) {
-      if (errnoOf(error) !== 'ENOENT')
-        log.warn(
-          { file, reason: errorText(error) },
-          'the activity of routes begins anew: its file cannot be read',
-        );
-    }
+    for (const [routespec, [last, user]] of Object.entries(this.#file.load()?.routes ?? {}))
+      this.#clocks.set(routespec, {
+        last: Math.min(last, this.#start),
+        user: Math.min(user, this.#start),
+        isUsed: true,
+      });
   }
 }

@@ -2,15 +2,14 @@
 // remembered until a route covers them again; meanwhile the engine answers polls of an API and WebSockets there with 424, as JupyterHub does.
 // A person who opens such a page still gets to the hub.
 
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { DynamicConfiguration, RouterConfiguration } from '../config/dynamic.ts';
-import { errnoOf, errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { LiveTable } from './engine.ts';
 import type { HubRoute, RouteChange } from './route.ts';
 import { ancestorsOf, PrefixSet } from './prefix-set.ts';
 import { normalizeRoutespec, routeName, routeRule } from './routespec.ts';
+import { StateFile } from './state-file.ts';
 
 /** The name of the routers' provider. */
 const PROVIDER = 'stopped';
@@ -45,11 +44,18 @@ export class StoppedRoutes {
   #set = new Map<string, RouterConfiguration>();
   #deleted = new Set<string>();
   #told: Promise<void> | undefined;
+  readonly #file: StateFile<string[]>;
   #timer: NodeJS.Timeout | undefined;
-  #hasFailed = false;
 
   constructor(options: StoppedRoutesOptions) {
     this.#options = options;
+    this.#file = new StateFile({
+      ...options,
+      schema: z.array(z.string()),
+      // Tabs reach the hub until their routes are removed again: no more than that.
+      unreadable: 'removed routes are forgotten: their file cannot be read',
+      unwritable: 'removed routes cannot be remembered for the next start',
+    });
   }
 
   /** Before the workers come. */
@@ -135,19 +141,9 @@ export class StoppedRoutes {
   }
 
   #load(): void {
-    const { file, log, routes } = this.#options;
-    try {
-      const specs = z.array(z.string()).parse(JSON.parse(readFileSync(file, 'utf8')));
-      for (const spec of specs.slice(-MAX_REMEMBERED))
-        if (isPrefix(spec) && !routes.has(spec) && !this.#isCovered(spec)) this.#stopped.add(spec);
-    } catch (error) {
-      // Tabs reach the hub until their routes are removed again: no more than that.
-      if (errnoOf(error) !== 'ENOENT')
-        log.warn(
-          { file, reason: errorText(error) },
-          'removed routes are forgotten: their file cannot be read',
-        );
-    }
+    const { routes } = this.#options;
+    for (const spec of (this.#file.load() ?? []).slice(-MAX_REMEMBERED))
+      if (isPrefix(spec) && !routes.has(spec) && !this.#isCovered(spec)) this.#stopped.add(spec);
   }
 
   #saveSoon(): void {
@@ -157,20 +153,8 @@ export class StoppedRoutes {
   }
 
   #save(): void {
-    const { file, log } = this.#options;
     this.#timer = undefined;
-    try {
-      writeFileSync(`${file}.new`, `${JSON.stringify([...this.#stopped])}\n`, { mode: 0o600 });
-      renameSync(`${file}.new`, file);
-      this.#hasFailed = false;
-    } catch (error) {
-      if (!this.#hasFailed)
-        log.warn(
-          { file, reason: errorText(error) },
-          'removed routes cannot be remembered for the next start',
-        );
-      this.#hasFailed = true;
-    }
+    this.#file.save([...this.#stopped]);
   }
 }
 
