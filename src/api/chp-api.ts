@@ -158,7 +158,7 @@ async function remove(
 
 function allRoutes(request: FastifyRequest, { table, activity }: ChpApiOptions): Iterable<HubRoute> {
   const routes = table.routes.values();
-  const since = request.url.includes('?') ? inactiveSince(request) : '';
+  const since = inactiveSince(request);
   if (since === '') return routes;
   const limit = Date.parse(since);
   if (Number.isNaN(limit))

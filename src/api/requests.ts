@@ -66,6 +66,7 @@ export function restOf(request: FastifyRequest): string {
 
 /** `inactiveSince` of a request under both its names; empty when it is not asked for. */
 export function inactiveSince(request: FastifyRequest): string {
+  if (!request.url.includes('?')) return '';
   const { searchParams } = new URL(request.url, 'http://localhost');
   return searchParams.get('inactiveSince') ?? searchParams.get('inactive_since') ?? '';
 }

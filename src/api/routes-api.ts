@@ -179,7 +179,6 @@ function idleRoutes(
   activity: RouteActivity | undefined,
 ): Iterable<HubRoute> {
   const routes = table.routes.values();
-  if (!request.url.includes('?')) return routes;
   const since = inactiveSince(request);
   if (since === '') return routes;
   const limit = Date.parse(since);

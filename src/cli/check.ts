@@ -3,11 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { parse as parseToml, stringify } from 'smol-toml';
-import { parse as parseYaml } from 'yaml';
+import { stringify } from 'smol-toml';
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
 import { findStaticFile, readStatic } from '../config/load-static.ts';
 import { printableTree } from '../config/print-static.ts';
+import { parseSource } from '../config/source.ts';
 import { ConfigError, errnoOf, errorText, ProxyError } from '../errors.ts';
 
 const ROUTES_TABLES = ['http', 'tcp', 'udp', 'tls', 'jupyterhub', 'backends', 'frontends'];
@@ -49,10 +49,8 @@ export function checkCommand(): Command {
 /** A dynamic configuration has tables that no static one has. One that cannot be parsed says so as either. */
 function isRoutesFile(file: string): boolean {
   try {
-    const text = readFileSync(file, 'utf8');
-    const tree: unknown = /\.ya?ml$/i.test(file) ? parseYaml(text) : parseToml(text);
-    if (typeof tree !== 'object' || tree === null) return false;
-    const tables = Object.keys(tree).map((key) => key.toLowerCase());
+    const { root } = parseSource(read(file), file);
+    const tables = Object.keys(root).map((key) => key.toLowerCase());
     return (
       ROUTES_TABLES.some((table) => tables.includes(table)) &&
       !STATIC_TABLES.some((table) => tables.includes(table))

@@ -11,7 +11,6 @@ import { chpUrl, tlsServerOptions } from '../config/chp.ts';
 import { defaultStaticConfiguration } from '../config/load-static.ts';
 import type { EntryPointConfiguration, StaticConfiguration } from '../config/static.ts';
 import { errorText, ProxyError } from '../errors.ts';
-import { givenOptions } from './chp-options.ts';
 import type { ChpOptions } from './chp-options.ts';
 
 /** The entry points of the command. */
@@ -37,9 +36,8 @@ export interface ChpSetup {
 /** Which options were given, by their attribute names. */
 export type Given = (name: keyof ChpOptions) => boolean;
 
-/** Throws ProxyError JTP_ERR_SETTINGS_INVALID. */
-export function setUpChp(all: ChpOptions, isGiven: Given, env: NodeJS.ProcessEnv): ChpSetup {
-  const options = givenOptions(all);
+/** `options`: those that were given a value (`givenOptions`). Throws ProxyError JTP_ERR_SETTINGS_INVALID. */
+export function setUpChp(options: ChpOptions, isGiven: Given, env: NodeJS.ProcessEnv): ChpSetup {
   assertConsistent(options, isGiven);
   const warnings: string[] = [];
   const tls = serverTls(options, publicTls(options), env['CONFIGPROXY_SSL_KEY_PASSPHRASE']);

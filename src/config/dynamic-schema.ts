@@ -4,7 +4,6 @@
 import {
   all,
   bool,
-  choice,
   duration,
   ignored,
   int,
@@ -17,7 +16,7 @@ import {
   unsupported,
 } from './schema.ts';
 import type { Field, Fields } from './schema.ts';
-import { ROUTER_TLS } from './static-schema.ts';
+import { ROUTER_TLS, TLS_VERSION } from './static-schema.ts';
 
 const MIDDLEWARES = [
   'addPrefix',
@@ -66,8 +65,6 @@ const LOAD_BALANCER = struct({
   serversTransport: string,
   ...all(unsupported, 'strategy', 'sticky', 'healthCheck', 'passiveHealthCheck'),
 });
-
-const TLS_VERSION = choice('VersionTLS10', 'VersionTLS11', 'VersionTLS12', 'VersionTLS13');
 
 const SERVERS_TRANSPORT = struct(
   {

@@ -20,6 +20,8 @@ import type { Fields } from './schema.ts';
 
 export const LOG_LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL', 'PANIC'] as const;
 
+export const TLS_VERSION = choice('VersionTLS10', 'VersionTLS11', 'VersionTLS12', 'VersionTLS13');
+
 /** `tls` of an entry point or a router. */
 export const ROUTER_TLS = struct(
   {
@@ -176,7 +178,7 @@ export const STATIC_V1_FIELDS: Fields = {
         {
           certificates: list(struct({ certFile: string, keyFile: string })),
           defaultCertificate: struct({ certFile: string, keyFile: string }),
-          minVersion: choice('VersionTLS10', 'VersionTLS11', 'VersionTLS12', 'VersionTLS13'),
+          minVersion: TLS_VERSION,
           cipherSuites: strings,
           sniStrict: bool,
           clientCA: struct({ files: strings, optional: bool }),

@@ -1,10 +1,11 @@
 // HTTP basic authentication. Source: RFC 7617; Traefik documentation, basicAuth. Slow hashes are checked on a thread of its own, one
 // at a time, and what has been verified is remembered under a keyed digest, so that a page with fifty requests costs one check.
 
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { BasicAuthConfiguration } from '../config/static.ts';
 import { ProxyError } from '../errors.ts';
 import { verifyHash } from './hash-pool.ts';
+import { isSame } from './is-same.ts';
 
 /** Checks credentials for one middleware. */
 export interface BasicAuth {
@@ -37,14 +38,6 @@ type Hash = (password: string) => Promise<boolean>;
 /** Throws ProxyError JTP_ERR_CONFIG_INVALID for a user that is not `name:hash`, or what would break a head. A hash of an unknown kind fits no password. */
 export function createBasicAuth(options: BasicAuthConfiguration): BasicAuth {
   return new HashedBasicAuth(options);
-}
-
-/** The lines of a users file; comments and blank lines are skipped. */
-export function parseUsersFile(text: string): string[] {
-  return text
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'));
 }
 
 class HashedBasicAuth implements BasicAuth {
@@ -144,11 +137,4 @@ function hashChecker(hash: string): Hash {
     };
   // Such a user can never log in; the others can.
   return () => Promise.resolve(false);
-}
-
-/** Compares secrets; the time taken does not depend on where they differ. */
-function isSame(a: string, b: string): boolean {
-  const left = createHash('sha256').update(a).digest();
-  const right = createHash('sha256').update(b).digest();
-  return timingSafeEqual(left, right);
 }

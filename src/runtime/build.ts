@@ -8,6 +8,7 @@ import type {
   ServiceConfiguration,
 } from '../config/dynamic.ts';
 import type { RouterTlsConfiguration, StaticConfiguration } from '../config/static.ts';
+import { parseUsersFile } from '../config/users-file.ts';
 import { errorText } from '../errors.ts';
 import { rulePredicate } from '../router/matchers.ts';
 import { parseRule } from '../router/rule.ts';
@@ -108,7 +109,7 @@ export function buildMiddleware(
         ],
       };
     const { usersFile, ...rest } = basicAuth;
-    const fromFile = usersFile === undefined ? [] : usersOf(readFileSync(usersFile, 'utf8'));
+    const fromFile = usersFile === undefined ? [] : parseUsersFile(readFileSync(usersFile, 'utf8'));
     // Of equal names the inline one wins, so it comes last.
     const users = [...fromFile, ...rest.users];
     if (users.length === 0)
@@ -119,13 +120,6 @@ export function buildMiddleware(
   } catch (error) {
     return { spec: undefined, errors: [errorText(error)] };
   }
-}
-
-function usersOf(text: string): string[] {
-  return text
-    .split(/\r?\n/)
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'));
 }
 
 /** What a router may refer to. */

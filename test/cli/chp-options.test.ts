@@ -3,7 +3,7 @@ import { createPrivateKey } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { chpCommand } from '../../src/cli/chp-options.ts';
+import { chpCommand, givenOptions } from '../../src/cli/chp-options.ts';
 import type { ChpOptions } from '../../src/cli/chp-options.ts';
 import { setUpChp } from '../../src/cli/chp-setup.ts';
 import type { ChpSetup } from '../../src/cli/chp-setup.ts';
@@ -24,7 +24,11 @@ function setUp(args: readonly string[], env: Record<string, string> = TOKEN): Ch
   } catch (error) {
     throw new Error(`${said}${errorText(error)}`, { cause: error });
   }
-  return setUpChp(command.opts<ChpOptions>(), (name) => command.getOptionValueSource(name) === 'cli', env);
+  return setUpChp(
+    givenOptions(command.opts<ChpOptions>()),
+    (name) => command.getOptionValueSource(name) === 'cli',
+    env,
+  );
 }
 
 describe('the addresses', () => {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { hashSync } from 'bcryptjs';
-import { createBasicAuth, parseUsersFile } from '../../src/middleware/basic-auth.ts';
+import { parseUsersFile } from '../../src/config/users-file.ts';
+import { createBasicAuth } from '../../src/middleware/basic-auth.ts';
 
 function basic(name: string, password: string): string {
   return `Basic ${Buffer.from(`${name}:${password}`, 'utf8').toString('base64')}`;
