@@ -6,29 +6,16 @@ import http from 'node:http';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { request } from 'undici';
-import { startChp, startServingChp } from '../support/chp.ts';
-import type { Chp } from '../support/chp.ts';
+import { startChp, startServingChp, statusOf } from '../support/chp.ts';
 import { loadStorage } from '../../src/controller/storage-module.ts';
 import { createChpStorage } from '../support/chp-storage.ts';
+import { listenLocally } from '../support/http-servers.ts';
 import { rememberingLogger, temporaryFolder } from '../support/hub-store.ts';
 import { until } from '../support/until.ts';
 
 async function startTarget(t: TestContext): Promise<string> {
   const server = http.createServer((_asked, answer) => answer.end('ok'));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  return `http://127.0.0.1:${String(address !== null && typeof address === 'object' ? address.port : 0)}`;
-}
-
-async function statusOf({ port }: Chp, path: string): Promise<number> {
-  const { statusCode, body } = await request(`http://127.0.0.1:${String(port)}${path}`);
-  await body.dump();
-  return statusCode;
+  return `http://127.0.0.1:${String(await listenLocally(t, server))}`;
 }
 
 describe('a storage backend', () => {

@@ -12,6 +12,7 @@ import { Authority } from '../support/authority.ts';
 import type { IssuedPair } from '../support/authority.ts';
 import { CHP_TOKEN, startServingChp } from '../support/chp.ts';
 import { freePorts } from '../support/free-ports.ts';
+import { listenLocally } from '../support/http-servers.ts';
 import { temporaryFolder } from '../support/hub-store.ts';
 import { until } from '../support/sockets.ts';
 
@@ -23,13 +24,7 @@ async function startTarget(t: TestContext, authority: Authority, pair: IssuedPai
       answer.end(`hello ${String((asked.socket as TLSSocket).getPeerCertificate().subject.CN)}`);
     },
   );
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  return `https://127.0.0.1:${String(address !== null && typeof address === 'object' ? address.port : 0)}`;
+  return `https://127.0.0.1:${String(await listenLocally(t, server))}`;
 }
 
 describe('configurable-http-proxy with TLS', () => {

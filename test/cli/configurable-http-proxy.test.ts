@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { Agent, request } from 'undici';
-import { CHP_PROGRAM, CHP_TOKEN, startChp, startServingChp } from '../support/chp.ts';
-import type { Chp } from '../support/chp.ts';
+import { CHP_PROGRAM, CHP_TOKEN, startChp, startServingChp, statusOf } from '../support/chp.ts';
+import { listenLocally } from '../support/http-servers.ts';
 import { temporaryFolder } from '../support/hub-store.ts';
 import { until } from '../support/until.ts';
 import { closedPort } from '../support/sockets.ts';
@@ -21,19 +21,7 @@ async function startEcho(t: TestContext): Promise<string> {
     answer.setHeader('content-type', 'application/json');
     answer.end(JSON.stringify({ url: asked.url, headers: asked.headers }));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  return `http://127.0.0.1:${String(address !== null && typeof address === 'object' ? address.port : 0)}`;
-}
-
-async function statusOf({ port }: Chp, path: string): Promise<number> {
-  const { statusCode, body } = await request(`http://127.0.0.1:${String(port)}${path}`);
-  await body.dump();
-  return statusCode;
+  return `http://127.0.0.1:${String(await listenLocally(t, server))}`;
 }
 
 function pidsBelow(pid: number): string[] {

@@ -12,6 +12,7 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { request } from 'undici';
 import { parseStaticConfiguration } from '../../src/config/load-static.ts';
+import { listenLocally } from '../support/http-servers.ts';
 import { temporaryFolder, userRoute } from '../support/hub-store.ts';
 import { until } from '../support/until.ts';
 import { closedPort, within } from '../support/sockets.ts';
@@ -108,13 +109,7 @@ async function textOf(url: string): Promise<string> {
 
 async function startBackend(t: TestContext): Promise<number> {
   const server = http.createServer((_request, response) => response.end('backend'));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  const address = server.address();
-  return address !== null && typeof address === 'object' ? address.port : 0;
+  return listenLocally(t, server);
 }
 
 function childrenOf(pid: number, title: string): number[] {

@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import { Agent } from 'undici';
 import { CHP_TOKEN, startServingChp } from '../support/chp.ts';
 import type { Chp } from '../support/chp.ts';
+import { listenLocally } from '../support/http-servers.ts';
 
 /** The program of that name, from its own package. */
 export const REAL_CHP = join(
@@ -43,13 +44,7 @@ export async function startEcho(t: TestContext): Promise<string> {
       answer.writeHead(Number(status), { location: kind === 'to' ? rest.slice(1) : `${host}${rest}` });
     answer.end(JSON.stringify({ method: asked.method, url, headers: asked.headers }));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = server.address();
-  return `http://127.0.0.1:${String(address !== null && typeof address === 'object' ? address.port : 0)}`;
+  return `http://127.0.0.1:${String(await listenLocally(t, server))}`;
 }
 
 /** Starts one of the two. */

@@ -8,17 +8,12 @@ import { setTimeout } from 'node:timers/promises';
 import { request } from 'undici';
 import { eventually, rulesFile, startEngine, staticFile } from '../support/engine.ts';
 import { freePorts } from '../support/free-ports.ts';
+import { listenLocally } from '../support/http-servers.ts';
 import { connect, startByteServer, within } from '../support/sockets.ts';
 
 async function startBackend(t: TestContext): Promise<string> {
   const server = http.createServer((_request, response) => response.end('backend'));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  const address = server.address();
-  return `http://127.0.0.1:${String(address !== null && typeof address === 'object' ? address.port : 0)}`;
+  return `http://127.0.0.1:${String(await listenLocally(t, server))}`;
 }
 
 async function textOf(port: number): Promise<string> {

@@ -117,3 +117,10 @@ export async function callChp(url: string, method: string, body?: unknown): Prom
   });
   return { status: statusCode, headers, text: await answer.text() };
 }
+
+/** The status of a GET that it proxies. */
+export async function statusOf({ port }: Chp, path: string): Promise<number> {
+  const { statusCode, body } = await request(`http://127.0.0.1:${String(port)}${path}`);
+  await body.dump();
+  return statusCode;
+}
