@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { errorText } from '../errors.ts';
 import type {
   DynamicServersTransportConfiguration,
+  PeerCertSan,
   RedirectSchemeConfiguration,
   TlsOptionsConfiguration,
   TlsVersionName,
@@ -233,7 +234,19 @@ export function buildDynamicServersTransport(value: Decoded): DynamicServersTran
     // The decoder has checked the names.
     ...(minVersion === undefined ? {} : { minVersion: minVersion as TlsVersionName }),
     ...(maxVersion === undefined ? {} : { maxVersion: maxVersion as TlsVersionName }),
+    cipherSuites: table.texts('cipherSuites'),
+    peerCertSANs: buildPeerCertSans(table),
   };
+}
+
+/** One without a type has no value either, which disables the transport. */
+function buildPeerCertSans(table: Table): readonly PeerCertSan[] {
+  const sans = table.items('peerCertSANs').map((san): PeerCertSan => ({
+    type: san.text('type') === 'DNSName' ? 'DNSName' : 'URI',
+    value: (san.has('type') ? san.text('value') : undefined) ?? '',
+  }));
+  const uri = table.text('peerCertURI');
+  return uri === undefined || uri === '' ? sans : [...sans, { type: 'URI', value: uri }];
 }
 
 /** Source: Traefik documentation, entry points: implicit ones included. */

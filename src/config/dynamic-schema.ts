@@ -4,6 +4,7 @@
 import {
   all,
   bool,
+  choice,
   duration,
   ignored,
   int,
@@ -81,9 +82,13 @@ const SERVERS_TRANSPORT = struct(
       idleConnTimeout: duration,
       // Pings of HTTP/2; servers are spoken to in HTTP/1.1.
       ...all(ignored, 'readIdleTimeout', 'pingTimeout'),
+      ...all(unsupported, 'readTimeout', 'writeTimeout'),
     }),
     disableHTTP2: ignored,
-    ...all(unsupported, 'cipherSuites', 'peerCertURI', 'peerCertSANs', 'spiffe'),
+    cipherSuites: strings,
+    peerCertURI: string,
+    peerCertSANs: list(struct({ type: choice('DNSName', 'URI'), value: string })),
+    spiffe: unsupported,
   },
   // All of its keys have defaults.
   { allowEmpty: true },

@@ -36,6 +36,12 @@ export interface LoadBalancerConfiguration {
 /** TLS versions as Traefik names them. */
 export type TlsVersionName = 'VersionTLS10' | 'VersionTLS11' | 'VersionTLS12' | 'VersionTLS13';
 
+/** A subject alternative name: as in `http.serversTransports.<name>.peerCertSANs`. */
+export interface PeerCertSan {
+  readonly type: 'DNSName' | 'URI';
+  readonly value: string;
+}
+
 /** `http.serversTransports.<name>`: how servers are connected to. */
 export interface DynamicServersTransportConfiguration {
   /** The name to ask for and to verify; absent: the host of the server's URL. */
@@ -47,6 +53,10 @@ export interface DynamicServersTransportConfiguration {
   readonly certificates: readonly CertificateConfiguration[];
   readonly minVersion?: TlsVersionName;
   readonly maxVersion?: TlsVersionName;
+  /** For TLS 1.2 and before, by Go's names; empty: the default ones. */
+  readonly cipherSuites: readonly string[];
+  /** One of them has to be in the server's certificate; empty: any will do. `peerCertURI` is among them. */
+  readonly peerCertSANs: readonly PeerCertSan[];
   /** 0: the default; negative: connections are not reused. */
   readonly maxIdleConnsPerHost: number;
   readonly forwardingTimeouts: {

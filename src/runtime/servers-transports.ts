@@ -1,10 +1,11 @@
 // The transports of all providers: files read, mistakes found, and which services wait for which of them. Unlike Traefik's, a transport
 // that cannot be used is never replaced by a weaker one: it stays as it was, or the services that name it are disabled.
 
-import type { DynamicServersTransportConfiguration, TlsVersionName } from '../config/dynamic.ts';
+import type { DynamicServersTransportConfiguration, PeerCertSan, TlsVersionName } from '../config/dynamic.ts';
 import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { readPem } from './tls-files.ts';
+import { cipherList } from './tls-names.ts';
 import type { ServersTransportSpec, TlsVersion, TransportOptions } from './table-change.ts';
 
 const VERSIONS = {
@@ -103,7 +104,7 @@ export class ServersTransports {
     readonly options: TransportOptions | undefined;
     readonly reason: string;
   } {
-    const { minVersion, maxVersion, serverName, maxIdleConnsPerHost } = configuration;
+    const { minVersion, maxVersion, serverName, cipherSuites, maxIdleConnsPerHost } = configuration;
     try {
       const options: TransportOptions = {
         ...(serverName === undefined ? {} : { serverName }),
@@ -115,6 +116,8 @@ export class ServersTransports {
         })),
         ...(minVersion === undefined ? {} : { minVersion: VERSIONS[minVersion] }),
         ...(maxVersion === undefined ? {} : { maxVersion: VERSIONS[maxVersion] }),
+        ...(cipherSuites.length === 0 ? {} : { ciphers: cipherList(cipherSuites) }),
+        peerCertSANs: configuration.peerCertSANs.map(checked),
         maxIdleConnsPerHost: maxIdleConnsPerHost === 0 ? DEFAULT_MAX_IDLE : Math.max(0, maxIdleConnsPerHost),
         ...configuration.forwardingTimeouts,
       };
@@ -124,4 +127,9 @@ export class ServersTransports {
       return { options: undefined, reason: errorText(error) };
     }
   }
+}
+
+function checked(san: PeerCertSan): PeerCertSan {
+  if (san.value === '') throw new Error('peerCertSANs: each needs a type, DNSName or URI, and a value');
+  return san;
 }

@@ -1,7 +1,7 @@
 // What the control plane tells the data plane. A change names only what it touches, so its cost does not depend on the size of the
 // table; a snapshot is a change with `full`, sent to a worker that has just connected.
 
-import type { RedirectSchemeConfiguration } from '../config/dynamic.ts';
+import type { PeerCertSan, RedirectSchemeConfiguration } from '../config/dynamic.ts';
 import type { BasicAuthConfiguration } from '../config/static.ts';
 
 /** A middleware ready to be built: resolved, in the order in which a request passes it. */
@@ -67,6 +67,10 @@ export interface TransportOptions {
   readonly certificates: readonly { readonly cert: string; readonly key: string }[];
   readonly minVersion?: TlsVersion;
   readonly maxVersion?: TlsVersion;
+  /** OpenSSL's list; TLS 1.3 suites included. Absent: Node's. */
+  readonly ciphers?: string;
+  /** One of them has to be in the server's certificate; empty: any will do. */
+  readonly peerCertSANs: readonly PeerCertSan[];
   /** Idle connections kept per server; 0 = none. */
   readonly maxIdleConnsPerHost: number;
   /** 0 = off, here and below. */

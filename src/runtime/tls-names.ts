@@ -68,3 +68,15 @@ export const CURVES: ReadonlyMap<string, string> = new Map([
   ['SecP256r1MLKEM768', 'SecP256r1MLKEM768'],
   ['SecP384r1MLKEM1024', 'SecP384r1MLKEM1024'],
 ]);
+
+/** OpenSSL's list of these suites, with those of TLS 1.3; throws when one is unknown. */
+export function cipherList(names: readonly string[]): string {
+  const ciphers = new Set<string>(TLS13_SUITES);
+  for (const name of names) {
+    if (ciphers.has(name)) continue;
+    const cipher = SUITES.get(name);
+    if (cipher === undefined) throw new Error(`invalid CipherSuite: ${name}`);
+    ciphers.add(cipher);
+  }
+  return [...ciphers].join(':');
+}

@@ -8,7 +8,7 @@ import type { Logger } from '../log.ts';
 import { qualify } from './elements.ts';
 import { DEFAULT_TLS_OPTIONS } from './table-change.ts';
 import type { ClientAuthSpec, TlsOptionsSpec } from './table-change.ts';
-import { CURVES, DEFAULT_SUITES, SUITES, TLS13_SUITES, TLS_VERSIONS } from './tls-names.ts';
+import { cipherList, CURVES, DEFAULT_SUITES, TLS_VERSIONS } from './tls-names.ts';
 import { readPem } from './tls-files.ts';
 
 /** What became of one set of options. */
@@ -84,17 +84,6 @@ function buildOptions(name: string, configuration: TlsOptionsConfiguration): Tls
     alpnProtocols: alpnProtocols.length === 0 ? ALPN_PROTOCOLS : spoken,
     disableSessionTickets: configuration.disableSessionTickets,
   };
-}
-
-function cipherList(names: readonly string[]): string {
-  const ciphers = new Set<string>(TLS13_SUITES);
-  for (const name of names) {
-    if (ciphers.has(name)) continue;
-    const cipher = SUITES.get(name);
-    if (cipher === undefined) throw new Error(`invalid CipherSuite: ${name}`);
-    ciphers.add(cipher);
-  }
-  return [...ciphers].join(':');
 }
 
 /** Groups that this OpenSSL does not have yet are left out if others remain: what was written for a newer one stays usable. */

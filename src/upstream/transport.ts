@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import tls from 'node:tls';
 import { connectOwned } from '../http1/owned-socket.ts';
 import type { TransportOptions } from '../runtime/table-change.ts';
+import { identityError } from './server-identity.ts';
 import { systemRoots } from './system-roots.ts';
 import type { TargetAddress } from './target-address.ts';
 
@@ -37,7 +38,7 @@ export class Transport {
       });
     this.#context ??= createContext(this.options);
     const host = 'host' in connect ? connect.host : undefined;
-    const { serverName, insecureSkipVerify } = this.options;
+    const { serverName, insecureSkipVerify, peerCertSANs } = this.options;
     const name = serverName ?? host;
     // `allowHalfOpen` is passed on by Node, but not in its types.
     const options: tls.ConnectionOptions & { allowHalfOpen: boolean } = {
@@ -45,12 +46,11 @@ export class Transport {
       allowHalfOpen: true,
       secureContext: this.#context,
       ALPNProtocols: ['http/1.1'],
-      rejectUnauthorized: !insecureSkipVerify,
+      // A wanted name is worth nothing in a certificate that anybody could have signed.
+      rejectUnauthorized: !insecureSkipVerify || peerCertSANs.length > 0,
       // RFC 6066 §3: an address is no server name.
       ...(name === undefined || net.isIP(name) > 0 ? {} : { servername: name }),
-      ...(name === undefined
-        ? {}
-        : { checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(name, certificate) }),
+      checkServerIdentity: (_host, certificate) => identityError(this.options, name, certificate),
       ...(session === undefined ? {} : { session }),
     };
     const socket = tls.connect(options);
@@ -66,7 +66,7 @@ export function assertUsableTransport(options: TransportOptions): void {
 }
 
 function createContext(options: TransportOptions): tls.SecureContext {
-  const { rootCAs, certificates, minVersion = 'TLSv1.2', maxVersion } = options;
+  const { rootCAs, certificates, minVersion = 'TLSv1.2', maxVersion, ciphers } = options;
   return tls.createSecureContext({
     ca: rootCAs.length === 0 ? systemRoots() : [...rootCAs],
     ...(certificates.length === 0
@@ -74,5 +74,6 @@ function createContext(options: TransportOptions): tls.SecureContext {
       : { cert: certificates.map(({ cert }) => cert), key: certificates.map(({ key }) => key) }),
     minVersion,
     ...(maxVersion === undefined ? {} : { maxVersion }),
+    ...(ciphers === undefined ? {} : { ciphers }),
   });
 }

@@ -307,6 +307,7 @@ function transportOptions({
       pathOrPem.includes('-----BEGIN') ? pathOrPem : readFileSync(pathOrPem, 'utf8'),
     ),
     certificates: serversTransport.certificates ?? [],
+    peerCertSANs: [],
     maxIdleConnsPerHost: serversTransport.maxIdleConnsPerHost,
     ...serversTransport.forwardingTimeouts,
   };

@@ -48,11 +48,17 @@ function show(name: string, text: string): string {
   try {
     if (kind === 'static') return showStatic(parseStaticConfiguration(text, `traefik.${extension ?? ''}`));
     assert.equal(kind, 'dynamic');
-    const { routers, services, middlewares, tls } = parseDynamicConfiguration(
+    const { routers, services, middlewares, serversTransports, tls } = parseDynamicConfiguration(
       text,
       `rules.${extension ?? ''}`,
     );
-    return flatten({ routers, services, middlewares, tls }).join('\n');
+    return flatten({
+      routers,
+      services,
+      middlewares,
+      serversTransports: serversTransports ?? new Map(),
+      tls,
+    }).join('\n');
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return error.message;

@@ -50,6 +50,9 @@ rootCAs = ["${folder}/ca.pem"]
 maxIdleConnsPerHost = -1
 minVersion = "VersionTLS12"
 maxVersion = "versiontls13"
+cipherSuites = ["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"]
+peerCertURI = "spiffe://hub/older"
+peerCertSANs = [{ type = "dnsname", value = "hub.internal" }, { type = "URI", value = "spiffe://hub/server" }]
 certificates = [{ certFile = "${folder}/cert.pem", keyFile = "${folder}/key.pem" }]
 [http.serversTransports.own.forwardingTimeouts]
 dialTimeout = "1s"
@@ -69,6 +72,13 @@ describe('serversTransports', () => {
         insecureSkipVerify: true,
         rootCAs: [authority.cert],
         certificates: [pair],
+        ciphers:
+          'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:ECDHE-ECDSA-AES256-GCM-SHA384',
+        peerCertSANs: [
+          { type: 'DNSName', value: 'hub.internal' },
+          { type: 'URI', value: 'spiffe://hub/server' },
+          { type: 'URI', value: 'spiffe://hub/older' },
+        ],
         minVersion: 'TLSv1.2',
         maxVersion: 'TLSv1.3',
         maxIdleConnsPerHost: 0,
@@ -93,6 +103,7 @@ describe('serversTransports', () => {
         insecureSkipVerify: false,
         rootCAs: [],
         certificates: [],
+        peerCertSANs: [],
         maxIdleConnsPerHost: 200,
         dialTimeoutMs: 30_000,
         responseHeaderTimeoutMs: 0,
@@ -156,6 +167,21 @@ describe('serversTransports', () => {
       const change = runtime.replace('file', parseDynamicConfiguration(toml, 'r.toml'));
       assert.equal(change?.services.length ?? 0, 0);
       assert.match(runtime.services.get('a@file')?.errors.join() ?? '', /^servers transport own@file: /);
+    }
+  });
+
+  it('disables services whose transport asks for something that does not exist', (t) => {
+    const { toml } = files(t);
+    for (const [key, reason] of [
+      ['cipherSuites = ["TLS_FAST"]', 'invalid CipherSuite: TLS_FAST'],
+      ['peerCertSANs = [{ value = "x" }]', 'peerCertSANs: each needs a type, DNSName or URI, and a value'],
+      ['peerCertSANs = [{ type = "URI" }]', 'peerCertSANs: each needs a type, DNSName or URI, and a value'],
+    ] as const) {
+      const [name = ''] = key.split(' ');
+      const runtime = startRuntime();
+      const changed = toml.replace(new RegExp(`^${name} = .*$`, 'm'), key);
+      runtime.replace('file', parseDynamicConfiguration(changed, 'r.toml'));
+      assert.deepEqual(runtime.services.get('a@file')?.errors, [`servers transport own@file: ${reason}`]);
     }
   });
 

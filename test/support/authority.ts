@@ -36,19 +36,23 @@ export class Authority {
     return new Authority(name, keys, certificate.toString('pem'));
   }
 
-  /** A certificate for these hosts (names or addresses), good for servers and clients. */
-  async issue(hosts: readonly string[]): Promise<IssuedPair> {
+  /** A certificate for these hosts (names or addresses) and URIs, good for servers and clients. */
+  async issue(hosts: readonly string[], commonName = hosts[0] ?? 'nobody'): Promise<IssuedPair> {
     const keys = await generateKeys();
     const certificate = await x509.X509CertificateGenerator.create({
-      ...common(`CN=${hosts[0] ?? 'nobody'}`),
-      subject: `CN=${hosts[0] ?? 'nobody'}`,
+      ...common(`CN=${commonName}`),
+      subject: `CN=${commonName}`,
       issuer: this.#name,
       publicKey: keys.publicKey,
       signingKey: this.#keys.privateKey,
       extensions: [
-        new x509.SubjectAlternativeNameExtension(
-          hosts.map((host) => ({ type: /^[0-9.]+$|:/.test(host) ? 'ip' : 'dns', value: host })),
-        ),
+        ...(hosts.length === 0
+          ? []
+          : [
+              new x509.SubjectAlternativeNameExtension(
+                hosts.map((value) => ({ type: nameType(value), value })),
+              ),
+            ]),
         new x509.ExtendedKeyUsageExtension(['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']),
       ],
     });
@@ -59,6 +63,11 @@ export class Authority {
       key: `-----BEGIN PRIVATE KEY-----\n${lines.join('\n')}\n-----END PRIVATE KEY-----\n`,
     };
   }
+}
+
+function nameType(name: string): 'url' | 'ip' | 'dns' {
+  if (name.includes('://')) return 'url';
+  return /^[0-9.]+$|:/.test(name) ? 'ip' : 'dns';
 }
 
 type CryptoKeyPair = webcrypto.CryptoKeyPair;

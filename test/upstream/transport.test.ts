@@ -15,12 +15,26 @@ const forName = await authority.issue(['hub.internal']);
 const clientPair = await authority.issue(['proxy']);
 const strangersPair = await stranger.issue(['proxy']);
 
+const strangersName = await stranger.issue(['hub.internal']);
+const withUri = await authority.issue(['127.0.0.1', '*.hub.internal', 'spiffe://hub/server']);
+const withOddUri = await authority.issue(['127.0.0.1', 'spiffe://a/b, URI:spiffe://hub/server']);
+const withoutNames = await authority.issue([], 'hub.internal');
+
+function uri(value: string) {
+  return { type: 'URI', value } as const;
+}
+
+function dnsName(value: string) {
+  return { type: 'DNSName', value } as const;
+}
+
 function transport(overrides: Partial<ServersTransportSpec> = {}): ServersTransportSpec {
   return {
     name: 'own@file',
     insecureSkipVerify: false,
     rootCAs: [authority.cert],
     certificates: [],
+    peerCertSANs: [],
     maxIdleConnsPerHost: 200,
     dialTimeoutMs: 10_000,
     responseHeaderTimeoutMs: 0,
@@ -157,6 +171,81 @@ describe('connecting to https:// servers', () => {
       name: 'keeps to its lowest version',
       server: { maxVersion: 'TLSv1.2' },
       transport: { minVersion: 'TLSv1.3' },
+      want: /^HTTP\/1.1 500 /,
+    },
+    {
+      name: 'offers only its cipher suites',
+      server: { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' },
+      transport: { ciphers: 'ECDHE-ECDSA-AES256-GCM-SHA384' },
+      want: /^HTTP\/1.1 500 /,
+    },
+    {
+      name: 'agrees on one of its cipher suites',
+      server: {
+        maxVersion: 'TLSv1.2',
+        ciphers: 'ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256',
+      },
+      transport: { ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' },
+      want: /^HTTP\/1.1 200 /,
+    },
+    {
+      name: 'finds a wanted URI among the names, whatever its case',
+      pair: withUri,
+      transport: { peerCertSANs: [uri('spiffe://hub/other'), uri('SPIFFE://hub/server')] },
+      want: /^HTTP\/1.1 200 /,
+    },
+    {
+      name: 'refuses a certificate without the wanted URI',
+      pair: withUri,
+      transport: { peerCertSANs: [uri('spiffe://hub/serve')] },
+      want: /^HTTP\/1.1 500 /,
+    },
+    {
+      name: 'takes no URI out of another name',
+      pair: withOddUri,
+      transport: { peerCertSANs: [uri('spiffe://hub/server')] },
+      want: /^HTTP\/1.1 500 /,
+    },
+    {
+      name: 'finds a URI with letters that mean something',
+      pair: withOddUri,
+      transport: { peerCertSANs: [uri('spiffe://a/b, URI:spiffe://hub/server')] },
+      want: /^HTTP\/1.1 200 /,
+    },
+    {
+      name: 'finds a wanted name, a star included',
+      pair: withUri,
+      transport: { peerCertSANs: [dnsName('student.hub.internal')] },
+      want: /^HTTP\/1.1 200 /,
+    },
+    {
+      name: 'refuses a certificate without the wanted name',
+      pair: withUri,
+      transport: { peerCertSANs: [dnsName('hub.internal')] },
+      want: /^HTTP\/1.1 500 /,
+    },
+    {
+      name: 'wants the name as well as the host',
+      pair: forName,
+      transport: { peerCertSANs: [dnsName('hub.internal')] },
+      want: /^HTTP\/1.1 500 /,
+    },
+    {
+      name: 'with insecureSkipVerify wants the name only',
+      pair: forName,
+      transport: { insecureSkipVerify: true, peerCertSANs: [dnsName('hub.internal')] },
+      want: /^HTTP\/1.1 200 /,
+    },
+    {
+      name: 'with insecureSkipVerify refuses a wanted name that a stranger has signed',
+      pair: strangersName,
+      transport: { insecureSkipVerify: true, peerCertSANs: [dnsName('hub.internal')] },
+      want: /^HTTP\/1.1 500 /,
+    },
+    {
+      name: 'does not take the common name for a wanted name',
+      pair: withoutNames,
+      transport: { insecureSkipVerify: true, peerCertSANs: [dnsName('hub.internal')] },
       want: /^HTTP\/1.1 500 /,
     },
   ];
