@@ -120,18 +120,22 @@ const HTTP = struct({
 });
 
 /** Names of suites, curves and kinds of client authentication are checked by the runtime, where a wrong one disables these options only. */
-const TLS_OPTIONS = struct({
-  minVersion: TLS_VERSION,
-  maxVersion: TLS_VERSION,
-  cipherSuites: strings,
-  curvePreferences: strings,
-  clientAuth: struct({ caFiles: strings, clientAuthType: string }),
-  sniStrict: bool,
-  alpnProtocols: strings,
-  disableSessionTickets: bool,
-  // Without effect in Traefik as well: the server's order counts.
-  preferServerCipherSuites: ignored,
-});
+const TLS_OPTIONS = struct(
+  {
+    minVersion: TLS_VERSION,
+    maxVersion: TLS_VERSION,
+    cipherSuites: strings,
+    curvePreferences: strings,
+    clientAuth: struct({ caFiles: strings, clientAuthType: string }),
+    sniStrict: bool,
+    alpnProtocols: strings,
+    disableSessionTickets: bool,
+    // Without effect in Traefik as well: the server's order counts.
+    preferServerCipherSuites: ignored,
+  },
+  // All of its keys have defaults.
+  { allowEmpty: true },
+);
 
 const CERTIFICATE = struct({ certFile: string, keyFile: string, stores: strings });
 
