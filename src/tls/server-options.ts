@@ -26,8 +26,9 @@ export function serverOptions(spec: TlsOptionsSpec, pair: Pair, ticketKeys: Buff
     honorCipherOrder: true,
     ALPNProtocols: [...spec.alpnProtocols],
     requestCert: clientAuth.type !== 'NoClientCert',
-    // OpenSSL asks and Node verifies; what to do about it is decided when the handshake is complete.
-    rejectUnauthorized: false,
+    // OpenSSL asks and Node verifies; what to do about it is decided when the handshake is complete. Where only a verified certificate
+    // will do, OpenSSL refuses clients without any itself, with an alert that browsers know how to explain.
+    rejectUnauthorized: clientAuth.type === 'RequireAndVerifyClientCert',
     ...(clientAuth.ca.length === 0 ? {} : { ca: [...clientAuth.ca] }),
     ticketKeys,
     sessionTimeout: SESSION_SECONDS,

@@ -29,6 +29,18 @@ export function observe(
   });
   if (answer.final !== undefined) addMessage('', answer.final, set);
   if (answer.tunnel !== '') set('tunnel', answer.tunnel);
+  return new Map([...fields, ...observeRecords(records, normalise)]);
+}
+
+/** Flattens what reached the servers. */
+export function observeRecords(
+  records: readonly TargetRecord[],
+  normalise: (text: string) => string,
+): Observation {
+  const fields = new Map<string, string>();
+  const set = (field: string, value: string): void => {
+    fields.set(normalise(field), normalise(value));
+  };
   set('target', records.length === 0 ? 'none' : records.map(({ target }) => target).join(', '));
   records.forEach(({ message }, index) => {
     addRequest(index === 0 ? 'upstream' : `upstream${String(index + 1)}`, message, set);

@@ -106,16 +106,26 @@ export class Peer {
     );
   }
 
+  /** The port of an entry point (or server). */
+  port(name: string): number {
+    const port = this.#ports.get(name);
+    if (port === undefined) throw new Error(`no entry point ${name}`);
+    return port;
+  }
+
   /** Sends raw bytes (places filled in) to an entry point. */
   send(
     entryPoint: string,
     bytes: string,
     options: { tunnelBytes?: string; host?: string } = {},
   ): Promise<RawAnswer> {
-    const port = this.#ports.get(entryPoint);
-    if (port === undefined) throw new Error(`no entry point ${entryPoint}`);
     const { host = '127.0.0.1', ...rest } = options;
-    return exchangeRaw({ host, port, bytes: fill(bytes, this.#ports, this.folder), ...rest });
+    return exchangeRaw({
+      host,
+      port: this.port(entryPoint),
+      bytes: fill(bytes, this.#ports, this.folder),
+      ...rest,
+    });
   }
 
   /** Replaces a file of the folder atomically. */

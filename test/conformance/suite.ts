@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { skipWithoutTraefik, OLDEST_VERSION } from '../support/traefik-binary.ts';
 import type { Reaction } from './backend.ts';
 import { expectedDifference } from './expected-differences.ts';
-import { describeFields, differingFields, observe } from './observation.ts';
+import { describeFields, differingFields, observe, observeRecords } from './observation.ts';
 import type { Observation } from './observation.ts';
 import { Peer, describePeer } from './peer.ts';
 import type { PeerKind, PeerSetup } from './peer.ts';
@@ -37,11 +37,19 @@ export interface Case {
   readonly repeat?: number;
 }
 
+/** One comparison of something else than an HTTP/1.1 request in bytes. */
+export interface ProbeCase {
+  readonly name: string;
+  readonly reaction?: Reaction;
+  /** Does it and says what became visible; what reached the servers is added by the suite. */
+  readonly probe: (peer: Peer) => Promise<Observation>;
+}
+
 /** One configuration set and its cases, which run in order. */
 export interface Suite {
   readonly name: string;
   readonly setup: PeerSetup;
-  readonly cases: readonly Case[];
+  readonly cases: readonly (Case | ProbeCase)[];
   /** Uses something that the oldest version does not know. */
   readonly isNewOnly?: boolean;
 }
@@ -97,7 +105,7 @@ async function startPeers(setup: PeerSetup): Promise<readonly [Peer, Peer]> {
   throw first.status === 'rejected' ? first.reason : second.status === 'rejected' ? second.reason : undefined;
 }
 
-async function compareCase(suite: Suite, one: Case, peers: readonly [Peer, Peer]): Promise<void> {
+async function compareCase(suite: Suite, one: Case | ProbeCase, peers: readonly [Peer, Peer]): Promise<void> {
   const [reference, challenger] = await Promise.all([runCase(one, peers[0]), runCase(one, peers[1])]);
   const id = `${suite.name}/${one.name}`;
   if (process.env['JTP_CONFORMANCE_SHOW'] !== undefined) show(id, reference);
@@ -113,7 +121,12 @@ async function compareCase(suite: Suite, one: Case, peers: readonly [Peer, Peer]
   assert.deepEqual(differing, wanted, `differences in ${id}:\n${details}${note}`);
 }
 
-async function runCase(one: Case, peer: Peer): Promise<Observation> {
+async function runCase(one: Case | ProbeCase, peer: Peer): Promise<Observation> {
+  if ('probe' in one) {
+    peer.react(one.reaction ?? {});
+    const seen = await one.probe(peer);
+    return new Map([...seen, ...observeRecords(peer.records, (text) => peer.normalise(text))]);
+  }
   if (one.change !== undefined) await applyChange(one.change, peer);
   peer.react(one.reaction ?? {});
   const options = {

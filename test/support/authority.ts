@@ -5,6 +5,12 @@ import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const RSA = {
+  name: 'RSASSA-PKCS1-v1_5',
+  hash: 'SHA-256',
+  modulusLength: 2048,
+  publicExponent: new Uint8Array([1, 0, 1]),
+};
 const DAY_MS = 86_400_000;
 
 /** PEM texts. */
@@ -36,9 +42,15 @@ export class Authority {
     return new Authority(name, keys, certificate.toString('pem'));
   }
 
-  /** A certificate for these hosts (names or addresses) and URIs, good for servers and clients. */
-  async issue(hosts: readonly string[], commonName = hosts[0] ?? 'nobody'): Promise<IssuedPair> {
-    const keys = await generateKeys();
+  /** A certificate for these hosts (names or addresses) and URIs, good for servers and clients. The key is one of ECDSA unless RSA is asked for. */
+  async issue(
+    hosts: readonly string[],
+    commonName = hosts[0] ?? 'nobody',
+    keyType: 'ECDSA' | 'RSA' = 'ECDSA',
+  ): Promise<IssuedPair> {
+    const keys = await (keyType === 'RSA'
+      ? webcrypto.subtle.generateKey(RSA, true, ['sign', 'verify'])
+      : generateKeys());
     const certificate = await x509.X509CertificateGenerator.create({
       ...common(`CN=${commonName}`),
       subject: `CN=${commonName}`,
