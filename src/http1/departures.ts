@@ -10,12 +10,12 @@ import { endianness } from 'node:os';
 
 /** How often is looked; a list that takes long to read is read less often. */
 const LOOK_MS = 1000;
-/** The part of the time that reading may take. */
-const MAX_SHARE = 1 / 50;
+/** The part of the time that reading may take: a busy machine lists ten thousands of connections, most of them long closed. */
+const MAX_SHARE = 1 / 20;
 
 const LISTS = ['/proc/self/net/tcp', '/proc/self/net/tcp6'];
 /** The peer has sent its FIN, we have not sent ours. Source: include/net/tcp_states.h. */
-const CLOSE_WAIT = '08';
+const CLOSE_WAIT = ' 08 ';
 
 /** A client that is held back. */
 export interface HeldBack {
@@ -31,7 +31,13 @@ export class Departures {
   #looks = 0;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  readonly #lists: readonly string[];
   #isPossible = process.platform === 'linux';
+
+  /** `lists`: where the kernel tells of its connections; one that is not there counts for none. */
+  constructor(lists: readonly string[] = LISTS) {
+    this.#lists = lists;
+  }
 
   /** From now on nothing is read from it. */
   watch(client: HeldBack): void {
@@ -63,7 +69,7 @@ export class Departures {
     const startedAt = performance.now();
     const long = [...this.#held].filter(([, since]) => since < number).map(([client]) => client);
     if (long.length > 0) {
-      const left = await readDeparted();
+      const left = await readDeparted(this.#lists);
       if (left === undefined) this.#isPossible = false;
       else
         for (const client of long)
@@ -78,20 +84,22 @@ export class Departures {
   }
 }
 
-/** The connections that their peers have ended; undefined where nobody tells. */
-async function readDeparted(): Promise<ReadonlySet<string> | undefined> {
+/** The connections that their peers have ended; undefined where nobody tells: without /proc, that is. Without IPv6 its list is missing. */
+async function readDeparted(lists: readonly string[]): Promise<ReadonlySet<string> | undefined> {
+  const texts = await Promise.all(lists.map((list) => readFile(list, 'latin1').catch(() => undefined)));
+  if (texts.every((text) => text === undefined)) return undefined;
   const keys = new Set<string>();
-  try {
-    for (const list of LISTS)
-      for (const line of (await readFile(list, 'latin1')).split('\n')) {
-        const [, local = '', remote = '', state] = line.trim().split(/\s+/, 4);
-        if (state === CLOSE_WAIT) keys.add(`${local} ${remote}`);
-      }
-  } catch {
-    // Without /proc, or without IPv6; where IPv4 is there, its list has been read.
-    return keys.size > 0 ? keys : undefined;
-  }
+  for (const text of texts) if (text !== undefined) addDeparted(text, keys);
   return keys;
+}
+
+/** Takes only those lines apart: there may be very many of others. No other column is written with a zero before its one digit. */
+function addDeparted(list: string, keys: Set<string>): void {
+  for (let at = list.indexOf(CLOSE_WAIT); at >= 0; at = list.indexOf(CLOSE_WAIT, at + 1)) {
+    const start = list.lastIndexOf('\n', at) + 1;
+    const [, local = '', remote = ''] = list.slice(start, at).trim().split(/\s+/);
+    keys.add(`${local} ${remote}`);
+  }
 }
 
 /** As the kernel writes the two ends of a connection: addresses in words of the machine's byte order, ports in network order. */

@@ -83,3 +83,32 @@ it('tells of clients that have left, by whatever kind of address, and of no othe
   );
   assert.deepEqual(new Set(gone), new Set(left));
 });
+
+it('goes on looking where the kernel has no IPv6, also when nobody was leaving at first', async (t) => {
+  const departures = new Departures(['/proc/self/net/tcp', '/proc/self/net/no-such-list']);
+  t.after(() => {
+    departures.close();
+  });
+  const alive = setInterval(() => undefined, 1000);
+  t.after(() => {
+    clearInterval(alive);
+  });
+  // A look that finds nobody ends with the next one: two clients that leave one after the other.
+  const stays = await heldPair(t, '127.0.0.1', '127.0.0.1');
+  const looked = new Promise<void>((resolve) => {
+    departures.watch({
+      get socket() {
+        resolve();
+        return stays.socket;
+      },
+      onDeparted: () => undefined,
+    });
+  });
+  await within(looked, 'a look at a client that stays');
+  const { socket, client } = await heldPair(t, '127.0.0.1', '127.0.0.1');
+  const told = new Promise<void>((resolve) => {
+    departures.watch({ socket, onDeparted: resolve });
+  });
+  client.end('x');
+  await within(told, 'the end of a client after that');
+});
