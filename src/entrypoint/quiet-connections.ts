@@ -15,21 +15,22 @@ const LEAST_QUIET_MS = 1000;
 
 /** Chooses among connections, which are looked at in turn. */
 export class QuietConnections {
-  readonly #connections: ReadonlySet<Evictable>;
-  #hand: Iterator<Evictable>;
+  readonly #connections: Set<Evictable>;
 
-  constructor(connections: ReadonlySet<Evictable>) {
+  /** `connections` stays the caller's; those that have been looked at are put at its end. */
+  constructor(connections: Set<Evictable>) {
     this.#connections = connections;
-    this.#hand = connections.values();
   }
 
   /** One that has been quiet for long, of the next few; undefined when none has. */
   find(now: number): Evictable | undefined {
     let quietest: Evictable | undefined;
     let since = now - LEAST_QUIET_MS;
-    for (let looked = Math.min(LOOKED_AT, this.#connections.size); looked > 0; looked--) {
-      const connection = this.#next();
-      const quietSince = connection?.quietSince;
+    for (const connection of this.#next()) {
+      // In the set itself, not by an iterator that is kept: that would keep every connection there ever was in memory.
+      this.#connections.delete(connection);
+      this.#connections.add(connection);
+      const { quietSince } = connection;
       if (quietSince === undefined || quietSince > since) continue;
       since = quietSince;
       quietest = connection;
@@ -37,11 +38,12 @@ export class QuietConnections {
     return quietest;
   }
 
-  #next(): Evictable | undefined {
-    const next = this.#hand.next();
-    if (next.done !== true) return next.value;
-    this.#hand = this.#connections.values();
-    const first = this.#hand.next();
-    return first.done === true ? undefined : first.value;
+  #next(): Evictable[] {
+    const next: Evictable[] = [];
+    for (const connection of this.#connections) {
+      if (next.length === LOOKED_AT) break;
+      next.push(connection);
+    }
+    return next;
   }
 }
