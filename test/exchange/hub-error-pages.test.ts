@@ -114,6 +114,37 @@ describe('a failure with a hub', () => {
       want: /^HTTP\/1\.1 404 [^]*<h1>/,
     },
     {
+      name: 'a page for a form that is sent',
+      lines: `POST /user/zoe/login HTTP/1.1\r\n${BROWSER}Content-Length: 0\r\n`,
+      want: /^HTTP\/1\.1 502 [^]*text\/html[^]*<h1>/,
+    },
+    {
+      name: 'a page for a form, as the browser says',
+      lines: `POST /user/zoe/login HTTP/1.1\r\n${BROWSER}Content-Length: 0\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n`,
+      want: /^HTTP\/1\.1 502 [^]*text\/html[^]*<h1>/,
+    },
+    {
+      name: 'a page for a form whose answer goes into a frame',
+      lines:
+        'POST /user/zoe/api/x HTTP/1.1\r\nAccept: */*\r\nContent-Length: 0\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n',
+      want: /^HTTP\/1\.1 502 [^]*text\/html[^]*<h1>/,
+    },
+    {
+      name: 'JSON for a script that sends something',
+      lines: 'POST /user/zoe/files HTTP/1.1\r\nAccept: */*\r\nContent-Length: 0\r\n',
+      want: /^HTTP\/1\.1 502 [^]*"status":502\}$/,
+    },
+    {
+      name: 'JSON for a script of a page, whatever it would take',
+      lines: `POST /user/zoe/files HTTP/1.1\r\n${BROWSER}Content-Length: 0\r\nSec-Fetch-Mode: same-origin\r\n`,
+      want: /^HTTP\/1\.1 502 [^]*"status":502\}$/,
+    },
+    {
+      name: 'JSON for a script that tells itself by the headers of its library',
+      lines: `POST /user/zoe/files HTTP/1.1\r\n${BROWSER}Content-Length: 0\r\nX-Requested-With: XMLHttpRequest\r\n`,
+      want: /^HTTP\/1\.1 502 [^]*"status":502\}$/,
+    },
+    {
       name: '424 for polls of a stopped server',
       lines: 'GET /user/amy/api/status HTTP/1.1\r\nAccept: application/json\r\n',
       want: /^HTTP\/1\.1 424 [^]*"status":424\}$/,
