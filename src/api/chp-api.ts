@@ -10,11 +10,13 @@ import type {
   FastifyServerOptions,
 } from 'fastify';
 import { z } from 'zod';
+import type { ChpAddress } from '../config/chp.ts';
 import { errorText, ProxyError } from '../errors.ts';
 import type { HubRoute, Json } from '../hub/route.ts';
 import type { Logger } from '../log.ts';
 import { boundConnections } from './bounded-connections.ts';
 import { hostFirst, pathOfRoutespec, routespecOfPath } from './chp-path.ts';
+import { refusalWithoutToken } from './cross-site.ts';
 import { listing } from './listing.ts';
 import { NO_SCHEMAS } from './no-schemas.ts';
 import { openApiDocument } from './open-api.ts';
@@ -42,8 +44,10 @@ export interface ChpApiCounters {
 export interface ChpApiOptions {
   readonly table: RouteTable;
   readonly activity: RouteActivity;
-  /** Empty: everybody may do everything. */
+  /** Empty: everybody may do everything, pages of other sites in a browser excepted. */
   readonly token: string;
+  /** Where it listens. */
+  readonly address: ChpAddress;
   /** The first segment of a path is a host. */
   readonly hostRouting: boolean;
   readonly counters: ChpApiCounters;
@@ -89,11 +93,12 @@ export function createChpApi(options: ChpApiOptions): FastifyInstance {
     answerError(error, reply, options.log),
   );
   app.register((scope, _options, done) => {
-    const isRightToken = options.token === '' ? () => true : tokenChecker(options.token, TOKEN);
-    scope.addHook('onRequest', (request, reply, next) => {
-      if (isRightToken(request.headers.authorization)) next();
+    const refusal = refusalChecker(options);
+    scope.addHook('onRequest', ({ headers }, reply, next) => {
+      const reason = refusal(headers);
+      if (reason === undefined) next();
       // The body is not read: the connection cannot be used any more when there is one.
-      else void reply.header('connection', 'close').code(403).send();
+      else void reply.header('connection', 'close').code(403).send(reason);
     });
     for (const url of ['/api/routes', '/api/routes/*']) {
       scope.get(url, (request, reply) => read(request, reply, options));
@@ -104,6 +109,16 @@ export function createChpApi(options: ChpApiOptions): FastifyInstance {
     done();
   });
   return app;
+}
+
+/** What whoever may not use the API is told; undefined for those who may. */
+function refusalChecker({
+  token,
+  address,
+}: ChpApiOptions): (headers: FastifyRequest['headers']) => string | undefined {
+  if (token === '') return (headers) => refusalWithoutToken(headers, address);
+  const isRightToken = tokenChecker(token, TOKEN);
+  return ({ authorization }) => (isRightToken(authorization) ? undefined : '');
 }
 
 function read(request: FastifyRequest, reply: FastifyReply, options: ChpApiOptions): FastifyReply {

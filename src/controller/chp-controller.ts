@@ -22,6 +22,7 @@ import { ChpMetrics } from '../observe/chp-metrics.ts';
 import { tell } from '../supervisor/child.ts';
 import type { ControllerStart, FromController } from '../supervisor/messages.ts';
 import { EngineController } from './engine-controller.ts';
+import type { EngineControllerOptions } from './engine-controller.ts';
 import { createGatedTable } from './gated-table.ts';
 import type { RunningController } from './main.ts';
 import { MemoryTable } from './memory-table.ts';
@@ -56,13 +57,7 @@ export async function startChpController(
     onActivity: (routes) => {
       activity.note(routes);
     },
-    ...(metrics === undefined
-      ? {}
-      : {
-          onCounts: (counts) => {
-            metrics.note(counts);
-          },
-        }),
+    ...countsFor(metrics),
   });
   const storage = await openStorage(start, settings, { engine, log });
   const stopped = await rememberStopped(start, settings, { engine, routes: storage.table.routes, log });
@@ -86,6 +81,7 @@ export async function startChpController(
     table,
     activity: timedActivity,
     token: settings.token,
+    address: settings.api.address,
     hostRouting: settings.hostRouting,
     counters: metrics ?? NO_COUNTERS,
     log,
@@ -117,6 +113,15 @@ export async function startChpController(
       stopped.close();
       await storage.stop();
       await engine.stop();
+    },
+  };
+}
+
+function countsFor(metrics: ChpMetrics | undefined): Pick<EngineControllerOptions, 'onCounts'> {
+  if (metrics === undefined) return {};
+  return {
+    onCounts: (counts) => {
+      metrics.note(counts);
     },
   };
 }

@@ -68,6 +68,7 @@ async function makeApis(
       begin: nothing,
     },
     token: '',
+    address: { host: '127.0.0.1', port: 0 },
     hostRouting: false,
     counters: { routesRead: nothing, routeAdded: nothing, routeDeleted: nothing, answered: nothing },
     log,
