@@ -11,9 +11,7 @@ export function wantsPage(method: string, target: string, head: MessageHead): bo
   if (mode === 'navigate') return true;
   const isReading = method === 'GET' || method === 'HEAD';
   const isScript =
-    mode !== undefined ||
-    head.values('x-xsrftoken').length > 0 ||
-    head.values('x-requested-with').length > 0;
+    mode !== undefined || head.values('x-xsrftoken').length > 0 || head.values('x-requested-with').length > 0;
   const accept = head.values('accept').join(',').toLowerCase();
   if (accept.includes('text/html')) return isReading || !isScript;
   if (!isReading || isScript || (accept !== '' && !accept.includes('*/*'))) return false;
