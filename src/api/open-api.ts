@@ -1,7 +1,7 @@
 // The description of the REST API, docs/rest-api.yml, as it is served.
 
 import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
+import { yaml } from '../config/yaml.ts';
 
 let text: string | undefined;
 
@@ -9,6 +9,6 @@ let text: string | undefined;
 export function openApiDocument(): string {
   // dist/src/api/open-api.js → docs/
   const file = new URL('../../../docs/rest-api.yml', import.meta.url);
-  text ??= JSON.stringify(parse(readFileSync(file, 'utf8')));
+  text ??= JSON.stringify(yaml().parse(readFileSync(file, 'utf8')));
   return text;
 }

@@ -4,10 +4,11 @@ import { extname } from 'node:path';
 import { parse as parseToml, TomlError } from 'smol-toml';
 import { parseTOML } from 'toml-eslint-parser';
 import type { AST } from 'toml-eslint-parser';
-import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import type { Document } from 'yaml';
 import { ConfigError, errorText } from '../errors.ts';
 import { isTable } from './schema.ts';
 import type { LineOf } from './schema.ts';
+import { yaml } from './yaml.ts';
 
 /** A configuration file after its syntax has been read. */
 export interface Source {
@@ -60,6 +61,7 @@ function parseTomlSource(text: string, file: string): Source {
 }
 
 function parseYamlSource(text: string, file: string): Source {
+  const { LineCounter, parseDocument } = yaml();
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, intAsBigInt: false });
   const [problem] = document.errors;
@@ -89,7 +91,7 @@ function parseYamlSource(text: string, file: string): Source {
 }
 
 /** Aliases of aliases grow without bound; the library counts them. */
-function yamlValue(document: ReturnType<typeof parseDocument>, file: string): unknown {
+function yamlValue(document: Document, file: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 });
   } catch (cause) {
@@ -149,6 +151,7 @@ function collectYamlLines(
   lineAt: (offset: number) => number,
   lines: Map<string, number>,
 ): void {
+  const { isMap, isPair, isScalar, isSeq } = yaml();
   if (isMap(node)) {
     for (const pair of node.items) {
       if (!isPair(pair) || !isScalar(pair.key)) continue;

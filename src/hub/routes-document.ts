@@ -4,8 +4,8 @@
 
 import { extname } from 'node:path';
 import { parse as parseToml, stringify as stringifyToml } from 'smol-toml';
-import { parse as parseYaml, stringify as stringifyYaml } from 'yaml';
 import { parseSource } from '../config/source.ts';
+import { yaml } from '../config/yaml.ts';
 import { ConfigError } from '../errors.ts';
 import type { ElementOptions, HubRoute, Json, RouteElements } from './route.ts';
 import { normalizeRoute, routeElements } from './route.ts';
@@ -252,7 +252,8 @@ function mapping(heading: string, foreign: string, pieces: readonly Buffer[]): r
 
 function yamlBlock(tree: Tree, indentation: string): string {
   if (Object.keys(tree).length === 0) return '';
-  return stringifyYaml(tree, { lineWidth: 0 })
+  return yaml()
+    .stringify(tree, { lineWidth: 0 })
     .split('\n')
     .map((line) => (line === '' ? '' : indentation + line))
     .join('\n');
@@ -361,7 +362,7 @@ export function parseDocument(text: string, file: string, options: ElementOption
 function parseTree(text: string, file: string, format: Format): Tree {
   try {
     if (format === 'toml') return parseToml(text, { integersAsBigInt: true });
-    const value: unknown = parseYaml(text, { maxAliasCount: 100 });
+    const value: unknown = yaml().parse(text, { maxAliasCount: 100 });
     if (value === null || value === undefined) return newTree();
     if (isTree(value)) return value;
   } catch {

@@ -5,9 +5,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { stringify as stringifyToml } from 'smol-toml';
-import { stringify as stringifyYaml } from 'yaml';
 import { parseStaticConfiguration } from '../config/load-static.ts';
 import type { StaticConfiguration } from '../config/static.ts';
+import { yaml } from '../config/yaml.ts';
 import { ConfigError, errorText, ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { DurableFile } from './durable-file.ts';
@@ -76,7 +76,7 @@ function apiAddress({ hostname, port, protocol }: URL): string {
 
 /** The file's text. */
 export function staticText(file: string, tree: Tree): string {
-  const body = formatOf(file) === 'toml' ? stringifyToml(tree) : stringifyYaml(tree);
+  const body = formatOf(file) === 'toml' ? stringifyToml(tree) : yaml().stringify(tree);
   return `${HEADER}\n${body.trim()}\n`;
 }
 
