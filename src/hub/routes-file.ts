@@ -55,6 +55,8 @@ export interface LoadedRoutes {
   readonly generation: number;
   /** The file does not say what it should; `exists` tells whether there is one. */
   readonly needsWrite: boolean;
+  /** That is somebody else's doing. */
+  readonly isDamaged: boolean;
   readonly exists: boolean;
 }
 
@@ -164,7 +166,7 @@ export class RoutesFile {
       await this.#keepBroken(text, parsed);
       this.#takeForeign(present);
       this.#takeRoutes(journal?.routes.values() ?? []);
-      return { generation: journal?.generation ?? 0, needsWrite: true, exists: true };
+      return { generation: journal?.generation ?? 0, needsWrite: true, isDamaged: true, exists: true };
     }
     this.#identity = identity;
     this.#content = content === undefined ? undefined : [Buffer.from(text)];
@@ -178,15 +180,14 @@ export class RoutesFile {
     const damage = isOurs || !isBehind ? parsed.damaged.size : this.#damage(parsed);
     if (isBehind && !isOurs)
       this.#sayWhatWasDone(identity, text, fileGeneration === journal.generation ? damage : 0);
+    const isDamaged = identity === undefined || mistake !== undefined || damage > 0;
     const needsWrite =
-      identity === undefined ||
-      mistake !== undefined ||
-      damage > 0 ||
+      isDamaged ||
       (isBehind && fileGeneration < journal.generation) ||
       (isOurs && journal.file.layout !== this.layout) ||
       !isSame(this.#foreign, present);
     const generation = Math.max(fileGeneration, journal?.generation ?? 0);
-    return { generation, needsWrite, exists: identity !== undefined };
+    return { generation, needsWrite, isDamaged, exists: identity !== undefined };
   }
 
   /** A file that is not as we left it, although the journal knows how we did. */

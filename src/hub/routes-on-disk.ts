@@ -23,6 +23,8 @@ import type { WrittenRoute } from './routes-document.ts';
 const GATHER_MS = 250;
 /** Two writes of the file begin no closer than this, and not closer than four times as long as one takes. */
 const PAUSE_MS = 700;
+/** A file that is found behind at start is written so long after it. */
+const START_PAUSE_MS = 1000;
 /** A file that may be in the making is looked at again after this time. */
 const SETTLE_MS = 150;
 /** After a write has failed, the next attempt without a new change: first after, then twice as long, at most. */
@@ -124,7 +126,8 @@ export class RoutesOnDisk implements RoutePersistence {
     if (!this.#options.usesJournal && found.kind !== 'none' && !this.#isBehind)
       // One that stays behind is older than the file from now on, by their generations.
       await this.#options.fs.remove(path).catch(() => undefined);
-    if (this.#isBehind) this.#lookIn(0);
+    // What is only behind can wait: nothing is lost with a journal, and the workers want their tables now.
+    if (this.#isBehind) this.#lookIn(this.#journal === undefined || loaded.isDamaged ? 0 : START_PAUSE_MS);
     else if (this.#journal !== undefined) await this.#lookAtNote(recovered);
   }
 
