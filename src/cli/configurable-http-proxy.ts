@@ -2,10 +2,13 @@
 
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { ChpAddress } from '../config/chp.ts';
+import type { ListenAddress } from '../config/static.ts';
 import { isAnswered } from '../entrypoint/listening-socket.ts';
 import { errorText, ProxyError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import type { Logger } from '../log.ts';
+import type { ControllerServer } from '../supervisor/messages.ts';
 import { runSupervisor } from '../supervisor/supervisor.ts';
 import { chpCommand, givenOptions } from './chp-options.ts';
 import type { ChpOptions } from './chp-options.ts';
@@ -35,6 +38,7 @@ async function run(all: ChpOptions, command: Command): Promise<number> {
     static: setup.static,
     workers,
     controller: { kind: 'chp', settings: setup.controller },
+    servers: controllerServers(setup),
     log,
     onReady: () => {
       sayReady(setup, options, log);
@@ -59,6 +63,17 @@ function sayReady(setup: ChpSetup, options: ChpOptions, log: Logger): void {
   } catch (error) {
     log.error({ file: pidFile, reason: errorText(error) }, 'the pid file cannot be written');
   }
+}
+
+function controllerServers({ controller: { api, metrics } }: ChpSetup): readonly ControllerServer[] {
+  const address = (of: ChpAddress): ListenAddress =>
+    'path' in of ? { host: '', port: 0, path: of.path } : of;
+  return [
+    { name: 'api', what: 'the REST API', address: address(api.address) },
+    ...(metrics === undefined
+      ? []
+      : [{ name: 'metrics' as const, what: 'the metrics server', address: address(metrics) }]),
+  ];
 }
 
 function socketPaths({ static: configuration, controller }: ChpSetup): readonly string[] {

@@ -12,8 +12,9 @@ import { NODE_FILE_SYSTEM } from '../hub/file-system.ts';
 import { assertRoutesAreFree } from '../hub/routes-lock.ts';
 import { findRoutesFile, findStaticFileToWrite } from '../hub/find-files.ts';
 import { randomPassword } from '../hub/password.ts';
-import { isEmbedded, parseHubSettings, parseHubSettingsText } from '../hub/settings.ts';
+import { isEmbedded, LOOPBACK, parseHubSettings, parseHubSettingsText } from '../hub/settings.ts';
 import type { HubSettings } from '../hub/settings.ts';
+import type { TraefikProcess } from '../hub/traefik-process.ts';
 import {
   buildStaticConfiguration,
   buildStaticText,
@@ -24,7 +25,6 @@ import { createLogger } from '../log.ts';
 import type { Logger } from '../log.ts';
 import { runSupervisor } from '../supervisor/supervisor.ts';
 import { VERSION } from '../version.ts';
-import { startTraefik, untilTraefikServes } from './hub-traefik.ts';
 import { capacityText, sayNotices, workerCount } from './traefik.ts';
 
 /** A settings object is some kilobytes. */
@@ -262,7 +262,9 @@ async function serve(settings: HubSettings, tell: (message: object) => void): Pr
   process.title = 'jtp hub';
   const traefik =
     settings.shouldStart && !isEmbedded(settings)
-      ? await startTraefik(settings, { staticFile, staticText, routesFile }, log)
+      ? await (
+          await import('./hub-traefik.ts')
+        ).startTraefik(settings, { staticFile, staticText, routesFile }, log)
       : undefined;
   const workers = isEmbedded(settings) ? workerCount(settings.workers) : 0;
   let hasFailed = false;
@@ -275,6 +277,7 @@ async function serve(settings: HubSettings, tell: (message: object) => void): Pr
     static: configuration,
     workers,
     controller: { kind: 'hub', settings },
+    servers: [{ name: 'api', what: 'the REST API', address: { host: LOOPBACK, port: settings.apiPort } }],
     log,
     onReady: ({ apiUrl = '' }) => {
       const announce = (): void => {
@@ -286,7 +289,7 @@ async function serve(settings: HubSettings, tell: (message: object) => void): Pr
       };
       if (traefik === undefined) announce();
       else
-        void untilTraefikServes(settings, traefik).then(announce, (error: unknown) => {
+        void serving(settings, traefik).then(announce, (error: unknown) => {
           fail(errorText(error));
           // Everything else is running: it ends as after a signal.
           process.kill(process.pid, 'SIGTERM');
@@ -301,6 +304,10 @@ async function serve(settings: HubSettings, tell: (message: object) => void): Pr
   // In external mode the input is listened to until the end, and would keep this process.
   process.stdin.removeAllListeners('close').destroy();
   return hasFailed ? 1 : exitCode;
+}
+
+async function serving(settings: HubSettings, traefik: TraefikProcess): Promise<void> {
+  await (await import('./hub-traefik.ts')).untilTraefikServes(settings, traefik);
 }
 
 function whatItDoes(settings: HubSettings, workers: number): string {

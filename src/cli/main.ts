@@ -5,29 +5,31 @@ import { Command, CommanderError } from 'commander';
 import { errorText } from '../errors.ts';
 import { tolerateClosedOutput } from '../supervisor/child.ts';
 import { VERSION } from '../version.ts';
-import { checkCommand } from './check.ts';
-import { configurableHttpProxyCommand } from './configurable-http-proxy.ts';
-import { hubCommand } from './hub.ts';
-import { installTraefikCommand } from './install-traefik.ts';
-import { normalizeTraefikArguments, traefikCommand } from './traefik.ts';
 
 /** Names under which the program may be started to be one command. */
 const COMMAND_NAMES = new Set(['traefik', 'configurable-http-proxy']);
 
-function program(): Command {
+/** Loaded when they are wanted: what all of them need takes longer to load than a routes file. */
+const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
+  ['traefik', async () => (await import('./traefik.ts')).traefikCommand()],
+  ['hub', async () => (await import('./hub.ts')).hubCommand()],
+  [
+    'configurable-http-proxy',
+    async () => (await import('./configurable-http-proxy.ts')).configurableHttpProxyCommand(),
+  ],
+  ['check', async () => (await import('./check.ts')).checkCommand()],
+  ['install-traefik', async () => (await import('./install-traefik.ts')).installTraefikCommand()],
+]);
+
+/** With the command that is named; with all of them for help and for names that are none. */
+async function program(name: string | undefined): Promise<Command> {
   const root = new Command('jupyterhub-traefik-proxy')
     .description('The JupyterHub proxy whose routing table is a TOML file.')
     .version(VERSION, '-V, --version', 'print the version')
     .showSuggestionAfterError()
     .addHelpText('after', '\nDocumentation: docs/ in the package, README.md first.');
-  for (const command of [
-    traefikCommand(),
-    hubCommand(),
-    configurableHttpProxyCommand(),
-    checkCommand(),
-    installTraefikCommand(),
-  ])
-    root.addCommand(command);
+  const wanted = COMMANDS.get(name ?? '');
+  for (const load of wanted === undefined ? COMMANDS.values() : [wanted]) root.addCommand(await load());
   root
     .command('version')
     .description('print the version')
@@ -37,15 +39,19 @@ function program(): Command {
   return root;
 }
 
+/** Traefik accepts one dash or two and any case. */
+async function normalized(args: readonly string[]): Promise<readonly string[]> {
+  return (await import('./traefik.ts')).normalizeTraefikArguments(args);
+}
+
 /** Runs one command. Exits through Node's own end, so that everything written has been written. */
 export async function main(argv: readonly string[]): Promise<void> {
   tolerateClosedOutput();
   const name = basename(argv[1] ?? '').replace(/\.m?js$/, '');
   const given = COMMAND_NAMES.has(name) ? [name, ...argv.slice(2)] : argv.slice(2);
   try {
-    // Traefik accepts one dash or two and any case.
-    const args = given[0] === 'traefik' ? ['traefik', ...normalizeTraefikArguments(given.slice(1))] : given;
-    await program().parseAsync(args, { from: 'user' });
+    const args = given[0] === 'traefik' ? ['traefik', ...(await normalized(given.slice(1)))] : given;
+    await (await program(given[0])).parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode;

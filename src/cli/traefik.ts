@@ -94,6 +94,7 @@ async function runTraefik(options: { configfile?: string; workers: number }): Pr
     static: configuration,
     workers,
     controller: { kind: 'traefik' },
+    servers: [],
     log,
     reloadStatic: () => loadStaticConfiguration(file),
     onReady: () => {

@@ -1,14 +1,14 @@
 // The controller of the configurable-http-proxy command: its REST API → routes in memory or in a routes file → our engine.
 
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import { createChpApi } from '../api/chp-api.ts';
 import type { RouteActivity, RouteTable } from '../api/requests.ts';
 import { chpUrl, tlsServerOptions } from '../config/chp.ts';
-import type { ChpAddress, ChpControllerSettings, ChpTls } from '../config/chp.ts';
+import type { ChpControllerSettings, ChpTls } from '../config/chp.ts';
 import { parseDynamicConfiguration } from '../config/load-dynamic.ts';
-import { errnoOf, errorText, ProxyError } from '../errors.ts';
+import { errorText, ProxyError } from '../errors.ts';
 import { ActivityClock } from '../hub/activity.ts';
 import { StoppedRoutes } from '../hub/stopped-routes.ts';
 import type { StoppedRoutesOptions } from '../hub/stopped-routes.ts';
@@ -24,6 +24,7 @@ import type { ControllerStart, FromController } from '../supervisor/messages.ts'
 import { EngineController } from './engine-controller.ts';
 import type { EngineControllerOptions } from './engine-controller.ts';
 import { createGatedTable } from './gated-table.ts';
+import type { ServerStart } from './held-servers.ts';
 import type { RunningController } from './main.ts';
 import { MemoryTable } from './memory-table.ts';
 import { createMetricsServer } from './metrics-server.ts';
@@ -42,12 +43,12 @@ interface Storage {
 
 /** Starts the controller and tells the supervisor when it is ready; rejects with a ProxyError whose message says what to do. */
 export async function startChpController(
-  start: ControllerStart,
+  start: ServerStart,
   settings: ChpControllerSettings,
   log: Logger,
 ): Promise<RunningController> {
   const metrics = settings.metrics === undefined ? undefined : await ChpMetrics.create();
-  const engine = await EngineController.create({
+  const engine = new EngineController({
     static: start.static,
     runtimeFolder: start.runtimeFolder,
     log,
@@ -87,8 +88,8 @@ export async function startChpController(
     log,
     server: tlsServer(settings.api.tls),
   });
-  await listen(api, settings.api.address, 'the REST API');
-  const metricsServer = await serveMetrics(settings, metrics, { engine, log });
+  await start.servers.listen('api', api);
+  const metricsServer = await serveMetrics(start, settings, { metrics, engine, log });
   const apiUrl = chpUrl(settings.api.address, settings.api.tls !== undefined);
   log.info(`Proxy API at ${apiUrl}/api/routes`);
   tell({ type: 'ready', apiUrl } satisfies FromController);
@@ -150,13 +151,18 @@ async function rememberStopped(
 }
 
 async function serveMetrics(
+  { servers }: ServerStart,
   settings: ChpControllerSettings,
-  metrics: ChpMetrics | undefined,
-  { engine, log }: { readonly engine: EngineController; readonly log: Logger },
+  parts: {
+    readonly metrics: ChpMetrics | undefined;
+    readonly engine: EngineController;
+    readonly log: Logger;
+  },
 ): Promise<FastifyInstance | undefined> {
+  const { metrics, engine, log } = parts;
   if (settings.metrics === undefined || metrics === undefined) return undefined;
   const server = createMetricsServer(metrics, () => engine.count());
-  await listen(server, settings.metrics, 'the metrics server');
+  await servers.listen('metrics', server);
   log.info(`Serve metrics at ${chpUrl(settings.metrics, false)}/metrics`);
   return server;
 }
@@ -263,25 +269,5 @@ function isFirst(runtimeFolder: string): boolean {
   } catch {
     // The first one has made the file.
     return false;
-  }
-}
-
-/** Rejects with JTP_ERR_ENTRYPOINT_LISTEN. */
-async function listen(app: FastifyInstance, address: ChpAddress, what: string): Promise<void> {
-  // The command has made sure that nobody else listens on a socket of this name: one that is there is a dead predecessor's.
-  if ('path' in address) rmSync(address.path, { force: true });
-  try {
-    await app.listen('path' in address ? { path: address.path } : { ...address, host: address.host || '::' });
-  } catch (cause) {
-    if (!('path' in address) && address.host === '' && errnoOf(cause) === 'EAFNOSUPPORT') {
-      // A machine without IPv6.
-      await listen(app, { host: '0.0.0.0', port: address.port }, what);
-      return;
-    }
-    const isTaken = errnoOf(cause) === 'EADDRINUSE';
-    throw new ProxyError('JTP_ERR_ENTRYPOINT_LISTEN', {
-      message: `${what} cannot listen on ${'path' in address ? address.path : `${address.host}:${String(address.port)}`}: ${isTaken ? 'another program uses it (EADDRINUSE)' : errorText(cause)}`,
-      cause,
-    });
   }
 }

@@ -26,6 +26,9 @@ import { assertUsableTransport } from '../upstream/transport.ts';
 import { VERSION } from '../version.ts';
 import { TlsUpkeep } from './tls-upkeep.ts';
 
+/** What may be wanted some time, and takes long to make, is made so long after the start. */
+const LATER_MS = 3000;
+
 /** What an engine controller is made of. */
 export interface EngineControllerOptions {
   readonly static: StaticConfiguration;
@@ -50,13 +53,15 @@ export class EngineController {
   /** The command configurable-http-proxy brings its certificate along. */
   readonly #hasOwnTls: boolean;
   readonly #upkeep: TlsUpkeep;
+  /** Resolves when clients that are to be offered our own certificate get it. */
+  #offered: Promise<void> = Promise.resolve();
+  #laterTimer: NodeJS.Timeout | undefined;
   #isTerminating = false;
 
-  private constructor(
-    options: EngineControllerOptions,
-    runtime: Runtime,
-    defaultCertificate: DefaultCertificate,
-  ) {
+  constructor(given: EngineControllerOptions) {
+    const options = { ...given, static: withEntryPointAuth(given.static) };
+    const defaultCertificate = new DefaultCertificate(stateFolder(process.env), options.log);
+    const runtime = createRuntime(options, defaultCertificate);
     this.runtime = runtime;
     this.#defaultCertificate = defaultCertificate;
     this.#hasOwnTls = [...options.static.entryPoints.values()].some(
@@ -97,29 +102,6 @@ export class EngineController {
     });
   }
 
-  static async create(options: EngineControllerOptions): Promise<EngineController> {
-    const configuration = withEntryPointAuth(options.static);
-    const defaultCertificate = await DefaultCertificate.load(stateFolder(process.env), options.log);
-    const runtime = new Runtime({
-      static: configuration,
-      log: options.log,
-      checks: {
-        middleware: (spec) => {
-          createMiddleware(spec);
-        },
-        serverUrl: (url) => {
-          parseTargetUrl(url);
-        },
-        transport: assertUsableTransport,
-      },
-      builtInServices: builtInServices(configuration, { knowsStopped: options.onActivity !== undefined }),
-      fallbackCertificate: defaultCertificate.pair,
-      checkCertificate: assertUsablePair,
-    });
-    runtime.replace('internal', internalConfiguration(configuration));
-    return new EngineController({ ...options, static: configuration }, runtime, defaultCertificate);
-  }
-
   /** A provider's whole configuration; resolves when it is live in every accepting worker. */
   replace(provider: string, configuration: DynamicConfiguration): Promise<void> {
     return this.#publish(this.runtime.replace(provider, configuration));
@@ -130,10 +112,22 @@ export class EngineController {
     return this.#publish(this.runtime.patch(provider, patch));
   }
 
-  #publish(change: TableChange | undefined): Promise<void> {
-    if (change !== undefined && !this.#hasOwnTls && this.runtime.offersFallback(change))
-      this.#defaultCertificate.offer();
-    return change === undefined ? Promise.resolve() : this.#control.publish(change);
+  async #publish(change: TableChange | undefined): Promise<void> {
+    if (change === undefined) return;
+    const live = this.#control.publish(change);
+    if (!this.#hasOwnTls && this.runtime.offersFallback(change)) {
+      void this.#defaultCertificate.offer();
+      if (this.#defaultCertificate.pair === undefined) this.#offered = this.#makeCertificate();
+      await this.#offered;
+    }
+    await live;
+  }
+
+  /** Resolves when every worker has it. */
+  async #makeCertificate(): Promise<void> {
+    await this.#defaultCertificate.make();
+    const change = this.runtime.reloadTls();
+    if (change !== undefined) await this.#control.publish(change);
   }
 
   /** Opens the private sockets. The first complete table must be in: workers that connect take what there is. */
@@ -142,7 +136,19 @@ export class EngineController {
     rmSync(this.#apiPath, { force: true });
     rmSync(this.#controlPath, { force: true });
     await this.#api.listen({ path: this.#apiPath });
+    const isWanted = !this.#hasOwnTls && this.#defaultCertificate.pair === undefined;
+    if (isWanted && this.#expectsTls && this.runtime.needsFallback) this.#offered = this.#makeCertificate();
+    await this.#offered;
     await this.#control.start();
+    // Whoever comes with TLS although nothing asks for it gets an answer, too.
+    if (isWanted)
+      this.#laterTimer = setTimeout(() => {
+        if (this.runtime.needsFallback) void this.#makeCertificate();
+      }, LATER_MS).unref();
+  }
+
+  get #expectsTls(): boolean {
+    return [...this.runtime.static.entryPoints.values()].some(({ http: { tls } }) => tls !== undefined);
   }
 
   /** Which workers accept requests, from the supervisor. */
@@ -161,8 +167,30 @@ export class EngineController {
   }
 
   async stop(): Promise<void> {
+    clearTimeout(this.#laterTimer);
     this.#upkeep.stop();
     this.#control.stop();
     await this.#api.close();
   }
+}
+
+function createRuntime(options: EngineControllerOptions, defaultCertificate: DefaultCertificate): Runtime {
+  const runtime = new Runtime({
+    static: options.static,
+    log: options.log,
+    checks: {
+      middleware: (spec) => {
+        createMiddleware(spec);
+      },
+      serverUrl: (url) => {
+        parseTargetUrl(url);
+      },
+      transport: assertUsableTransport,
+    },
+    builtInServices: builtInServices(options.static, { knowsStopped: options.onActivity !== undefined }),
+    fallbackCertificate: () => defaultCertificate.pair,
+    checkCertificate: assertUsablePair,
+  });
+  runtime.replace('internal', internalConfiguration(options.static));
+  return runtime;
 }

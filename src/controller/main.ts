@@ -1,11 +1,11 @@
 // Entry of the controller process; which controller it becomes is told by the supervisor.
 
 import { createLogger } from '../log.ts';
+import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import { runChild } from '../supervisor/child.ts';
 import type { ControllerStart, ToController } from '../supervisor/messages.ts';
-import { startChpController } from './chp-controller.ts';
-import { startHubController } from './hub-controller.ts';
-import { startTraefikController } from './traefik-controller.ts';
+
+import { HeldServers } from './held-servers.ts';
 
 /** What every kind of controller can be told. */
 export interface RunningController {
@@ -17,26 +17,41 @@ export interface RunningController {
   readonly stop?: () => Promise<void>;
 }
 
+const servers = new HeldServers();
 let running: Promise<RunningController> | undefined;
 
-function start(message: ControllerStart): Promise<RunningController> {
+async function start(message: ControllerStart): Promise<RunningController> {
   const log = createLogger('controller', message.static.log);
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'the controller met a mistake of the program');
     process.exit(1);
   });
+  // Each is loaded with what it needs, and nothing else.
   switch (message.controller.kind) {
     case 'traefik':
-      return startTraefikController(message, log);
+      return (await import('./traefik-controller.ts')).startTraefikController(message, log);
     case 'hub':
-      return startHubController(message, message.controller.settings, log);
+      return (await import('./hub-controller.ts')).startHubController(
+        { ...message, servers },
+        message.controller.settings,
+        log,
+      );
     case 'chp':
-      return startChpController(message, message.controller.settings, log);
+      return (await import('./chp-controller.ts')).startChpController(
+        { ...message, servers },
+        message.controller.settings,
+        log,
+      );
   }
 }
 
-async function onMessage(received: unknown): Promise<void> {
+async function onMessage(received: unknown, handle: unknown): Promise<void> {
   const message = received as ToController;
+  if (message.type === 'socket') {
+    // Sent by our own supervisor with this message, and by nobody else.
+    servers.add(message.server, handle as ListeningSocket);
+    return;
+  }
   if (message.type === 'start') {
     running = start(message);
     await running;

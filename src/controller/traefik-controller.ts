@@ -13,7 +13,7 @@ export async function startTraefikController(
   log: Logger,
 ): Promise<RunningController> {
   const { static: configuration, runtimeFolder, sharedFolder } = start;
-  const engine = await EngineController.create({
+  const engine = new EngineController({
     static: configuration,
     runtimeFolder,
     log,

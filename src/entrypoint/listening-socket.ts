@@ -32,7 +32,8 @@ export async function bindEntryPoint(configuration: EntryPointConfiguration): Pr
   }
 }
 
-async function bindAddress({ host, port, path }: ListenAddress): Promise<ListeningSocket> {
+/** Binds an address; rejects with Node's system errors. */
+export async function bindAddress({ host, port, path }: ListenAddress): Promise<ListeningSocket> {
   if (path !== undefined) return bindPath(path);
   if (host === '') {
     try {
@@ -91,6 +92,23 @@ function systemError(errno: number, address: string, port: number): Error {
   const code = getSystemErrorName(errno);
   const place = port < 0 ? address : `${address}:${String(port)}`;
   return Object.assign(new Error(`listen ${code}: ${place}`), { code });
+}
+
+/** Address as a person writes it. */
+function shownAddress({ host, port, path }: ListenAddress): string {
+  return path ?? `${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
+}
+
+/** One line about a server that is no entry point, such as "the REST API". */
+export function serverListenError(what: string, address: ListenAddress, cause: unknown): ProxyError {
+  const reason =
+    errnoOf(cause) === 'EADDRINUSE'
+      ? `another program uses the ${address.path === undefined ? 'port' : 'socket'} (EADDRINUSE); stop it, or choose another one`
+      : errorText(cause);
+  return new ProxyError('JTP_ERR_ENTRYPOINT_LISTEN', {
+    message: `${what} cannot listen on ${shownAddress(address)}: ${reason}`,
+    cause,
+  });
 }
 
 /** One line that says what to do. */

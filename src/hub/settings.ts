@@ -8,6 +8,9 @@ import { LOG_LEVELS } from '../config/static-schema.ts';
 import { parseDurationMs } from '../config/duration.ts';
 import { errorText, ProxyError } from '../errors.ts';
 
+/** Where the REST API is: the hub's machine only. */
+export const LOOPBACK = '127.0.0.1';
+
 const text = z.string();
 const name = text.min(1, 'expected a name, found an empty string');
 const table = z.record(text, z.unknown());

@@ -18,8 +18,8 @@ const TICKET_KEY_BYTES = 48;
 export interface RuntimeTlsOptions {
   readonly static: StaticConfiguration;
   readonly log: Logger;
-  /** Offered to TLS clients when nothing better is configured. */
-  readonly fallbackCertificate: PemPair | undefined;
+  /** Offered to TLS clients when nothing better is configured; asked at each `read`. */
+  readonly fallbackCertificate: () => PemPair | undefined;
   /** Throws when a pair cannot be used. */
   readonly checkCertificate: (pair: PemPair) => void;
 }
@@ -72,6 +72,7 @@ export class RuntimeTls {
     const { log } = this.#options;
     const certificates = readCertificates({
       ...this.#options,
+      fallbackCertificate: this.#options.fallbackCertificate(),
       configurations: [...configurations.values()],
       lastGood: this.#lastGood,
       complaints: this.#complaints,

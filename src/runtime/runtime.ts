@@ -35,8 +35,8 @@ export interface RuntimeOptions {
   readonly log: Logger;
   readonly checks: Checks;
   readonly builtInServices: BuiltInServices;
-  /** Offered to TLS clients when nothing better is configured. */
-  readonly fallbackCertificate?: PemPair;
+  /** Offered to TLS clients when nothing better is configured; asked whenever certificates are read. */
+  readonly fallbackCertificate?: () => PemPair | undefined;
   /** Throws when a pair cannot be used. */
   readonly checkCertificate: (pair: PemPair) => void;
 }
@@ -83,7 +83,10 @@ export class Runtime {
         spec,
       });
     this.#tlsHosts = new TlsHosts(options.log);
-    this.#tls = new RuntimeTls({ ...options, fallbackCertificate: options.fallbackCertificate });
+    this.#tls = new RuntimeTls({
+      ...options,
+      fallbackCertificate: options.fallbackCertificate ?? (() => undefined),
+    });
   }
 
   /** Counts up by one with each change. */
@@ -436,6 +439,11 @@ export class Runtime {
   /** Paths that certificates and TLS options were read from. */
   get tlsFiles(): readonly string[] {
     return this.#tls.files;
+  }
+
+  /** Nothing is configured for TLS clients that name no host, or one without a certificate. */
+  get needsFallback(): boolean {
+    return this.#tls.needsFallback;
   }
 
   /** From this change on, TLS clients may be offered the fallback certificate: some router takes TLS, and nothing is configured for everybody. */

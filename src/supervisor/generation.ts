@@ -13,7 +13,14 @@ import type { StaticConfiguration } from '../config/static.ts';
 import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import type { Logger } from '../log.ts';
 import { chooseResting } from './balance.ts';
-import type { ControllerKind, FromController, FromWorker, ToController, ToWorker } from './messages.ts';
+import type {
+  ControllerKind,
+  ControllerServer,
+  FromController,
+  FromWorker,
+  ToController,
+  ToWorker,
+} from './messages.ts';
 
 const WORKER_PROGRAM = fileURLToPath(new URL('../worker/worker.js', import.meta.url));
 const CONTROLLER_PROGRAM = fileURLToPath(new URL('../controller/main.js', import.meta.url));
@@ -36,6 +43,9 @@ export interface GenerationOptions {
   readonly sharedFolder: string;
   readonly name: string;
   readonly sockets: ReadonlyMap<string, ListeningSocket>;
+  /** What the controller accepts on, with the sockets by name. */
+  readonly servers: readonly ControllerServer[];
+  readonly serverSockets: ReadonlyMap<string, ListeningSocket>;
   /** Ticks (see `tick`) without a word after which a child is killed. */
   readonly silentTicks: number;
   readonly onReady: (info: { readonly apiUrl?: string }) => void;
@@ -71,7 +81,6 @@ export class Generation {
   #isControllerReady = false;
   #isControllerEnding = false;
   #apiUrl: string | undefined;
-  #apiPort = 0;
 
   constructor(options: GenerationOptions) {
     this.static = options.static;
@@ -160,13 +169,14 @@ export class Generation {
     this.#controllerSilence = 0;
     switch (message.type) {
       case 'hello':
+        for (const server of this.#options.servers)
+          this.#tellController({ type: 'socket', server }, this.#options.serverSockets.get(server.name));
         this.#tellController({
           type: 'start',
           static: this.static,
           runtimeFolder: this.#folder,
           sharedFolder: this.#options.sharedFolder,
           controller: this.#options.controller,
-          apiPort: this.#apiPort,
           supervisorPid: process.pid,
         });
         return;
@@ -175,7 +185,6 @@ export class Generation {
       case 'ready':
         this.#isControllerReady = true;
         this.#apiUrl = message.apiUrl ?? this.#apiUrl;
-        this.#apiPort = message.apiPort ?? this.#apiPort;
         this.#tellAccepting();
         if (this.#state === 'serving') this.#tellController({ type: 'serving' });
         this.#checkReady();
@@ -211,8 +220,8 @@ export class Generation {
     }, restartDelay(this.#controllerRestarts));
   }
 
-  #tellController(message: ToController): void {
-    if (this.#controller?.connected === true) this.#controller.send(message, ignoreFailure);
+  #tellController(message: ToController, socket?: ListeningSocket): void {
+    if (this.#controller !== undefined) tellChild(this.#controller, message, socket);
   }
 
   #tellAccepting(): void {
@@ -289,10 +298,7 @@ export class Generation {
   }
 
   #tellWorker({ process: worker }: Slot, message: ToWorker, socket?: ListeningSocket): void {
-    if (worker?.connected !== true) return;
-    if (socket === undefined) worker.send(message, ignoreFailure);
-    // Node sends such handles, its types just do not say so.
-    else worker.send(message, socket as unknown as SendHandle, {}, ignoreFailure);
+    if (worker !== undefined) tellChild(worker, message, socket);
   }
 
   #onWorkerFailed(slot: Slot, message: string): void {
@@ -408,6 +414,13 @@ export class Generation {
     this.#state = 'ended';
     this.#options.onEnded();
   }
+}
+
+function tellChild(child: ChildProcess, message: ToController | ToWorker, socket?: ListeningSocket): void {
+  if (!child.connected) return;
+  if (socket === undefined) child.send(message, ignoreFailure);
+  // Node sends such handles, its types just do not say so.
+  else child.send(message, socket as unknown as SendHandle, {}, ignoreFailure);
 }
 
 function restartDelay(restarts: number): number {

@@ -2,9 +2,15 @@
 // the kernel.
 
 import type { EntryPointConfiguration } from '../config/static.ts';
-import { bindEntryPoint, listenError } from '../entrypoint/listening-socket.ts';
+import {
+  bindAddress,
+  bindEntryPoint,
+  listenError,
+  serverListenError,
+} from '../entrypoint/listening-socket.ts';
 import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import { ProxyError } from '../errors.ts';
+import type { ControllerServer } from './messages.ts';
 
 type EntryPoints = ReadonlyMap<string, EntryPointConfiguration>;
 
@@ -14,7 +20,22 @@ function keyOf({ name, address: { host, port, path } }: EntryPointConfiguration)
   return port === 0 ? `any port for ${name}` : `${host}:${String(port)}`;
 }
 
-/** All listening sockets of one supervisor. */
+/** Binds what controllers accept on; rejects with JTP_ERR_ENTRYPOINT_LISTEN, with nothing bound. */
+export async function bindControllerServers(
+  servers: readonly ControllerServer[],
+): Promise<ReadonlyMap<string, ListeningSocket>> {
+  const sockets = new Map<string, ListeningSocket>();
+  for (const { name, what, address } of servers)
+    try {
+      sockets.set(name, await bindAddress(address));
+    } catch (cause) {
+      for (const socket of sockets.values()) socket.close();
+      throw serverListenError(what, address, cause);
+    }
+  return sockets;
+}
+
+/** All entry points' listening sockets of one supervisor. */
 export class ListeningSockets {
   readonly #sockets = new Map<string, { readonly socket: ListeningSocket; readonly port: number }>();
 

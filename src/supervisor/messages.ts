@@ -2,13 +2,24 @@
 // supervisor is gone.
 
 import type { ChpControllerSettings } from '../config/chp.ts';
-import type { StaticConfiguration } from '../config/static.ts';
+import type { ListenAddress, StaticConfiguration } from '../config/static.ts';
 
 /** Which controller to run. */
 export type ControllerKind =
   | { readonly kind: 'traefik' }
   | { readonly kind: 'hub'; readonly settings: unknown }
   | { readonly kind: 'chp'; readonly settings: ChpControllerSettings };
+
+/**
+ * A server of the controller. The supervisor binds its address and keeps it: while there is no controller, whoever connects waits, and no other
+ * program can take the port and be told the hub's token.
+ */
+export interface ControllerServer {
+  readonly name: 'api' | 'metrics';
+  /** For messages: "the REST API". */
+  readonly what: string;
+  readonly address: ListenAddress;
+}
 
 /** Everything a child is started with. */
 export interface WorkerStart {
@@ -28,8 +39,6 @@ export interface ControllerStart {
   /** For what has to outlive it: the same for as long as the supervisor lives. */
   readonly sharedFolder: string;
   readonly controller: ControllerKind;
-  /** The port its REST API had before it was restarted; 0 = any. */
-  readonly apiPort: number;
   readonly supervisorPid: number;
 }
 
@@ -53,6 +62,8 @@ export type FromWorker =
 
 /** Supervisor → controller. */
 export type ToController =
+  /** Comes with a bound socket, before `start`. */
+  | { readonly type: 'socket'; readonly server: ControllerServer }
   | ControllerStart
   | { readonly type: 'accepting'; readonly workerIds: readonly number[] }
   | { readonly type: 'reload' }
@@ -67,6 +78,6 @@ export type FromController =
   | { readonly type: 'hello' }
   /** Once a second. */
   | { readonly type: 'alive' }
-  | { readonly type: 'ready'; readonly apiUrl?: string; readonly apiPort?: number }
+  | { readonly type: 'ready'; readonly apiUrl?: string }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'silent'; readonly workerId: number };

@@ -12,8 +12,9 @@ import type { StaticConfiguration } from '../config/static.ts';
 import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { Generation } from './generation.ts';
-import { ListeningSockets } from './listening-sockets.ts';
-import type { ControllerKind } from './messages.ts';
+import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
+import { bindControllerServers, ListeningSockets } from './listening-sockets.ts';
+import type { ControllerKind, ControllerServer } from './messages.ts';
 import { createRuntimeFolder, removeRuntimeFolder } from './runtime-folder.ts';
 import { ServiceManager } from './service-manager.ts';
 
@@ -27,6 +28,8 @@ export interface SupervisorOptions {
   /** 0 = a controller alone. */
   readonly workers: number;
   readonly controller: ControllerKind;
+  /** What the controller accepts on. */
+  readonly servers: readonly ControllerServer[];
   readonly log: Logger;
   /** Everything listens and has its first table. */
   readonly onReady: (info: { readonly apiUrl?: string }) => void;
@@ -46,6 +49,7 @@ class Supervisor {
   readonly #log: Logger;
   readonly #folder: string;
   readonly #sockets = new ListeningSockets();
+  #serverSockets: ReadonlyMap<string, ListeningSocket> = new Map();
   readonly #manager: ServiceManager;
   readonly #tickMs: number;
   #state: 'starting' | 'serving' | 'stopping' = 'starting';
@@ -101,6 +105,7 @@ class Supervisor {
 
   async #startFirst(): Promise<void> {
     try {
+      this.#serverSockets = await bindControllerServers(this.#options.servers);
       this.#current = await this.#make(this.#options.static, {
         onReady: (info) => {
           this.#onFirstReady(info);
@@ -132,6 +137,8 @@ class Supervisor {
       sharedFolder: this.#folder,
       name: String(++this.#generations),
       sockets,
+      servers: this.#options.servers,
+      serverSockets: this.#serverSockets,
       silentTicks: Math.ceil((this.#manager.watchdogMs ?? SILENCE_MS) / this.#tickMs),
       onEnded: () => {
         this.#onEnded(generation);
@@ -273,6 +280,8 @@ class Supervisor {
 
   #checkStopped(): void {
     if (this.#state !== 'stopping' || this.#all().length > 0) return;
+    // The last controller may have been asked something until now.
+    for (const socket of this.#serverSockets.values()) socket.close();
     removeRuntimeFolder(this.#folder);
     this.#resolve?.(this.#exitCode);
   }

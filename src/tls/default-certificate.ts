@@ -9,7 +9,6 @@ import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { assertUsablePair } from './certificate-store.ts';
 import type { Pair } from './certificate-store.ts';
-import { createSelfSignedCertificate } from './self-signed.ts';
 
 const FILE = 'default-certificate.pem';
 /** A certificate that ends sooner than this is replaced at the next start. */
@@ -26,35 +25,38 @@ export function stateFolder(environment: NodeJS.ProcessEnv): string {
   return join(base, 'jupyterhub-traefik-proxy');
 }
 
-/** The pair, and whether it is on disk already. */
+/** The pair, when there is one, and whether it is on disk already. */
 export class DefaultCertificate {
-  readonly pair: Pair;
   readonly #file: string;
   readonly #log: Logger;
+  #pair: Pair | undefined;
+  #making: Promise<Pair> | undefined;
   #isKept: boolean;
   #isSaid = false;
 
-  private constructor(pair: Pair, file: string, isKept: boolean, log: Logger) {
-    this.pair = pair;
-    this.#file = file;
-    this.#isKept = isKept;
+  /** Reads the one that was kept. */
+  constructor(folder: string, log: Logger) {
+    this.#file = join(folder, FILE);
     this.#log = log;
+    this.#pair = readKept(this.#file);
+    this.#isKept = this.#pair !== undefined;
   }
 
-  /** The one that was kept, or a new one. */
-  static async load(folder: string, log: Logger): Promise<DefaultCertificate> {
-    const file = join(folder, FILE);
-    const kept = readKept(file);
-    return new DefaultCertificate(
-      kept ?? (await createSelfSignedCertificate()),
-      file,
-      kept !== undefined,
-      log,
-    );
+  /** Undefined until `make` has resolved where none was kept. */
+  get pair(): Pair | undefined {
+    return this.#pair;
   }
 
-  /** Told when clients may be offered it: says so once, and writes the file. */
-  offer(): void {
+  /** Makes one where there is none. That takes a good part of a start, and most programs never offer it. */
+  async make(): Promise<Pair> {
+    if (this.#pair !== undefined) return this.#pair;
+    this.#making ??= import('./self-signed.ts').then((module) => module.createSelfSignedCertificate());
+    this.#pair = await this.#making;
+    return this.#pair;
+  }
+
+  /** Told when clients are offered it: says so once, and writes the file. */
+  async offer(): Promise<void> {
     if (!this.#isSaid) {
       this.#isSaid = true;
       this.#log.warn(
@@ -65,9 +67,10 @@ export class DefaultCertificate {
     }
     if (this.#isKept) return;
     this.#isKept = true;
+    const { key, cert } = await this.make();
     try {
       mkdirSync(dirname(this.#file), { recursive: true, mode: 0o700 });
-      writeFileSync(this.#file, `${this.pair.key}${this.pair.cert}\n`, { mode: 0o600 });
+      writeFileSync(this.#file, `${key}${cert}\n`, { mode: 0o600 });
     } catch (error) {
       this.#log.warn(
         { file: this.#file, reason: errorText(error) },

@@ -72,7 +72,7 @@ describe('files of certificates', () => {
     const runtime = new RuntimeTls({
       static: staticConfiguration([entryPoint('web')]),
       log,
-      fallbackCertificate: undefined,
+      fallbackCertificate: () => undefined,
       checkCertificate: assertUsablePair,
     });
     const configuration = new Map([['file', { certificates: [{ certFile, keyFile }] }]]);
@@ -121,21 +121,27 @@ describe('the certificate of our own', () => {
   it('is kept in one file that only its owner can read, with a word to the log', async (t) => {
     const place = path.join(folder(t), 'state');
     const { log, lines } = logged();
-    const first = await DefaultCertificate.load(place, log);
+    const first = new DefaultCertificate(place, log);
+    assert.equal(first.pair, undefined);
+    const made = await first.make();
+    assert.equal(await first.make(), made);
+    assert.equal(first.pair, made);
     assert.deepEqual(lines, []);
-    first.offer();
-    first.offer();
+    await first.offer();
+    await first.offer();
     assert.equal(lines.length, 1);
     assert.match(lines[0] ?? '', /self-signed[^]*ssl_cert[^]*defaultCertificate/);
     const file = path.join(place, 'default-certificate.pem');
     assert.equal(statSync(file).mode & 0o777, 0o600);
-    const second = await DefaultCertificate.load(place, log);
-    assert.deepEqual(second.pair, { cert: first.pair.cert.trim(), key: first.pair.key });
+    const second = new DefaultCertificate(place, log);
+    assert.deepEqual(second.pair, { cert: made.cert.trim(), key: made.key });
+    assert.equal(await second.make(), second.pair);
     writeFileSync(file, 'broken');
-    const third = await DefaultCertificate.load(place, log);
-    assert.notEqual(third.pair.key, first.pair.key);
-    third.offer();
-    assert.ok(readFileSync(file, 'utf8').includes(third.pair.key));
+    const third = new DefaultCertificate(place, log);
+    const { key } = await third.make();
+    assert.notEqual(key, made.key);
+    await third.offer();
+    assert.ok(readFileSync(file, 'utf8').includes(key));
   });
 
   it('is in the state folder of systemd, of the environment, or of the home folder', () => {
