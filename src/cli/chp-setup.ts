@@ -232,13 +232,14 @@ function serverTls(
   }
   if (keyFile === undefined || certFile === undefined)
     return refuse(`a certificate needs its key: give both ${flag}-key and ${flag}-cert`);
+  // As with that program, whoever is asked for a certificate has to have one; and without asking there would be nobody to refuse.
+  const isWanted = own.requestCert || own.rejectUnauthorized;
   const tls: ChpTls = {
     key: readKey(`${flag}-key`, keyFile, passphrase),
     cert: readText(`${flag}-cert`, certFile),
     ...(caFile === undefined ? {} : { ca: readText(`${flag}-ca`, caFile) }),
-    // Without asking there would be nobody to refuse.
-    requestCert: own.requestCert || own.rejectUnauthorized,
-    rejectUnauthorized: own.rejectUnauthorized,
+    requestCert: isWanted,
+    rejectUnauthorized: isWanted,
     ...versionsOf(options.sslProtocol),
     ...(options.sslCiphers === undefined ? {} : { ciphers: options.sslCiphers }),
     ...(options.sslDhparam === undefined ? {} : { dhparam: readText('--ssl-dhparam', options.sslDhparam) }),

@@ -13,7 +13,10 @@ const FILES = [
 
 let roots: readonly string[] | undefined;
 
-/** PEM texts, read once; `SSL_CERT_FILE` goes first, as for OpenSSL and Go. Node's own list where the system has none. */
+/**
+ * PEM texts, read once; `SSL_CERT_FILE` goes first, as for OpenSSL and Go. Node's own list where the system has none. `NODE_EXTRA_CA_CERTS`
+ * come on top, as for Node, which says so itself when it cannot read them.
+ */
 export function systemRoots(): string[] {
   roots ??= readRoots();
   return [...roots];
@@ -21,6 +24,13 @@ export function systemRoots(): string[] {
 
 function readRoots(): readonly string[] {
   const file = [process.env['SSL_CERT_FILE'] ?? '', ...FILES].find((path) => path !== '' && existsSync(path));
-  if (file === undefined) return tls.rootCertificates;
+  const extra = process.env['NODE_EXTRA_CA_CERTS'] ?? '';
+  return [
+    ...(file === undefined ? tls.rootCertificates : certificatesIn(file)),
+    ...(existsSync(extra) ? certificatesIn(extra) : []),
+  ];
+}
+
+function certificatesIn(file: string): readonly string[] {
   return readFileSync(file, 'utf8').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
 }

@@ -286,7 +286,6 @@ describe('the options', () => {
     assert.deepEqual(configuration.entryPoints.get('public')?.serverTls, {
       ...controller.api.tls,
       ca: cert,
-      rejectUnauthorized: false,
     });
     assert.deepEqual(configuration.chp?.redirect, { entryPoint: 'redirect', port: 443 });
     assert.equal(configuration.entryPoints.get('redirect')?.address.port, 80);
