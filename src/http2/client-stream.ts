@@ -16,6 +16,7 @@ import type { Framing } from '../http1/framing.ts';
 import { adoptSocket } from '../http1/owned-socket.ts';
 import type { SocketOwner } from '../http1/owned-socket.ts';
 import type { Trailers } from '../http1/parser.ts';
+import { HeaderKind } from '../http1/header-kind.ts';
 import type { Request } from '../http1/request.ts';
 import { isAllowedTrailer } from '../http1/response-writer.ts';
 import type { ClientSession } from './client-session.ts';
@@ -51,6 +52,8 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
   /** The newest piece of the response: held until more comes, so that the last one can carry the end of the stream. */
   #held: Buffer | undefined;
   #sendsTrailers = false;
+  /** The client has said so. Trailers keep the end of the response out of its last piece, so nobody else gets unannounced ones. */
+  #takesTrailers = false;
 
   constructor(stream: ServerHttp2Stream, session: ClientSession, hasBody: boolean) {
     this.#stream = stream;
@@ -86,6 +89,7 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     try {
       const { request, head } = readHttp2Request(fields, !this.#isRequestComplete, limits);
       this.#request = request;
+      this.#takesTrailers = head.indexOf(HeaderKind.te) >= 0;
       // What comes before the answer to a WebSocket's handshake waits for the tunnel.
       if (request.upgrade !== undefined) this.pauseBody();
       else if (!this.#isRequestComplete) this.#expectBody(request);
@@ -174,7 +178,10 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     }
     const fields = responseFields(status, lines);
     if (framing.name === 'length') fields['content-length'] = String(framing.length);
-    this.#sendsTrailers = framing.name === 'chunked' && fields['trailer'] !== undefined;
+    else if (framing.name === 'none' && this.#request?.method !== 'HEAD' && status !== 204 && status !== 304)
+      fields['content-length'] = '0';
+    this.#sendsTrailers =
+      framing.name === 'chunked' && (this.#takesTrailers || fields['trailer'] !== undefined);
     this.#respond(fields, framing.name === 'none');
   }
 

@@ -95,7 +95,6 @@ export function readHttp2Request(
   const isWebSocket = method === 'CONNECT' && pseudo.protocol !== undefined;
   if (isWebSocket && pseudo.protocol?.toLowerCase() !== 'websocket')
     throw new ProxyError('JTP_ERR_HTTP_METHOD');
-  if (method === 'CONNECT' && !isWebSocket) throw new ProxyError('JTP_ERR_HTTP_METHOD');
   if (!KNOWN_METHODS.has(method)) throw unknownMethod(method);
   const path = pseudo.path ?? '';
   if (!TARGET.test(path)) throw new ProxyError('JTP_ERR_HTTP_TARGET');
@@ -142,7 +141,12 @@ function readPseudo(fields: readonly string[], pseudo: Pseudo): number {
     if (!isPseudo(key) || pseudo[key] !== undefined) throw malformed(`the pseudo-header "${name}"`);
     pseudo[key] = fields[index + 1] ?? '';
   }
-  if (pseudo.method === undefined || pseudo.scheme === undefined) throw malformed('no method or no scheme');
+  // RFC 9113 §8.5: a CONNECT has neither scheme nor path.
+  if (pseudo.method === 'CONNECT' && pseudo.protocol === undefined)
+    throw new ProxyError('JTP_ERR_HTTP_METHOD');
+  if (pseudo.method === undefined) throw malformed('no method');
+  if (pseudo.scheme !== 'https' && pseudo.scheme !== 'http')
+    throw malformed('a scheme other than http and https');
   return index;
 }
 

@@ -48,6 +48,20 @@ describe('limits of HTTP/2 heads', () => {
     const { port } = await startTlsProxyTo(t, server.url);
     const client = await connectHttp2(t, port);
     assert.equal((await answerOf(client.request({ ':path': '/', ':method': 'FETCH' }))).status, 501);
+    const inFrames = await FrameClient.connect(t, port);
+    const stream = inFrames.request([
+      [':method', 'CONNECT'],
+      [':authority', 'elsewhere:443'],
+    ]);
+    assert.equal(await inFrames.answer(stream), 'status 501');
+  });
+
+  it('answers 400 to schemes other than http and https', async (t) => {
+    const server = await startByteServer(t);
+    const { port } = await startTlsProxyTo(t, server.url);
+    const client = await FrameClient.connect(t, port);
+    assert.equal(await client.answer(client.request(requestFields({ ':scheme': 'ftp' }))), 'status 400');
+    assert.equal(server.accepted, 0);
   });
 });
 

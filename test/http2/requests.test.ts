@@ -95,6 +95,42 @@ describe('HTTP/2 requests', () => {
     assert.deepEqual([headers['content-length'], body], ['1234', '']);
   });
 
+  it('hear that there is no body, and get trailers that nobody announced if they take any', async (t) => {
+    const server = await startByteServer(t);
+    const { port } = await startTlsProxyTo(t, server.url);
+    const client = await connectHttp2(t, port);
+    const empty = answerOf(client.request({ ':path': '/' }));
+    const peer = await server.accept();
+    await peer.readHead();
+    peer.send('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+    assert.equal((await empty).headers['content-length'], '0');
+    for (const [te, wanted] of [
+      [{}, undefined],
+      [{ te: 'trailers' }, '7'],
+    ] as const) {
+      const answer = answerOf(client.request({ ':path': '/', ...te }));
+      await peer.readHead();
+      peer.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 7\r\n\r\n');
+      const { body, trailers } = await answer;
+      assert.deepEqual([body, trailers['x-sum']], ['abc', wanted]);
+    }
+  });
+
+  it('wait with their body for the 100 of the server', async (t) => {
+    const server = await startByteServer(t);
+    const { port } = await startTlsProxyTo(t, server.url);
+    const client = await connectHttp2(t, port);
+    const stream = client.request({ ':path': '/', ':method': 'POST', expect: '100-continue' });
+    const answer = answerOf(stream);
+    stream.once('continue', () => stream.end('body'));
+    const peer = await server.accept();
+    assert.match(await peer.readHead(), /expect: 100-continue\r\n/i);
+    peer.send('HTTP/1.1 100 Continue\r\n\r\n');
+    await peer.read('body\r\n0\r\n\r\n');
+    peer.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    assert.equal((await answer).body, 'ok');
+  });
+
   it('hear interim responses', async (t) => {
     const server = await startByteServer(t);
     const { port } = await startTlsProxyTo(t, server.url);

@@ -87,7 +87,7 @@ export class FrameClient {
     this.send(Buffer.from(PREFACE, 'latin1'), frame(FRAME.settings, 0, 0));
   }
 
-  static async connect(t: TestContext, port: number): Promise<FrameClient> {
+  static async connect(t: Pick<TestContext, 'after'>, port: number): Promise<FrameClient> {
     const { peer } = await connectTls(t, port, { ALPNProtocols: ['h2'] });
     return new FrameClient(peer);
   }
@@ -124,14 +124,53 @@ export class FrameClient {
 
   /** What became of a stream: `reset N`, `headers`, or `goaway N` for the whole connection. */
   async outcome(stream: number): Promise<string> {
+    const found = await this.answer(stream);
+    return found.startsWith('status ') ? 'headers' : found;
+  }
+
+  /** The same with `status N`, for the first answer on a connection. */
+  async answer(stream: number): Promise<string> {
     for (;;) {
       const { type, stream: id, payload } = await this.next();
       if (type === FRAME.goaway) return `goaway ${codeName(payload.readUInt32BE(4))}`;
       if (id !== stream) continue;
       if (type === FRAME.reset) return `reset ${codeName(payload.readUInt32BE(0))}`;
-      if (type === FRAME.headers) return 'headers';
+      if (type === FRAME.headers) return `status ${statusOf(payload)}`;
     }
   }
+}
+
+/** Digits in HPACK's Huffman code: five bits for the first three, six for the others. Source: RFC 7541, appendix B. */
+const DIGITS: ReadonlyMap<string, string> = new Map([
+  ['00000', '0'],
+  ['00001', '1'],
+  ['00010', '2'],
+  ...[3, 4, 5, 6, 7, 8, 9].map(
+    (digit) => [(22 + digit).toString(2).padStart(6, '0'), String(digit)] as const,
+  ),
+]);
+
+/** Statuses of the static table, from index 8 on. Source: RFC 7541, appendix A. */
+const STATUSES = ['200', '204', '206', '304', '400', '404', '500'];
+
+/** The status in the first block of headers that a server sends on a connection; a later one may refer to what we have not kept. */
+export function statusOf(block: Buffer): string {
+  let at = 0;
+  // RFC 7541 §6.3: sizes of the table come first.
+  while (((block[at] ?? 0) & 0xe0) === 0x20) at++;
+  const first = block[at] ?? 0;
+  if (first >= 0x88 && first <= 0x8e) return STATUSES[first - 0x88] ?? '';
+  const length = block[at + 1] ?? 0;
+  const value = block.subarray(at + 2, at + 2 + (length & 0x7f));
+  if ((length & 0x80) === 0) return value.toString('latin1');
+  const bits = [...value].map((byte) => byte.toString(2).padStart(8, '0')).join('');
+  let text = '';
+  for (let from = 0; text.length < 3 && from < bits.length;) {
+    const size = DIGITS.has(bits.slice(from, from + 5)) ? 5 : 6;
+    text += DIGITS.get(bits.slice(from, from + size)) ?? '?';
+    from += size;
+  }
+  return text;
 }
 
 function codeName(code: number): string {

@@ -63,7 +63,7 @@ export async function startTlsProxyTo(
 
 /** A TLS client in bytes. Rejects when the handshake fails. */
 export async function connectTls(
-  t: TestContext,
+  t: Pick<TestContext, 'after'>,
   port: number,
   options: tls.ConnectionOptions = {},
 ): Promise<{ readonly socket: tls.TLSSocket; readonly peer: Peer }> {
