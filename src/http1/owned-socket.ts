@@ -28,7 +28,7 @@ export interface SocketOwner {
 export const WRITE_BYTES = 131072;
 
 const OWNER = Symbol('owner');
-type OwnedSocket = Duplex & { [OWNER]?: SocketOwner };
+type OwnedSocket = Duplex & { [OWNER]?: SocketOwner | undefined };
 
 function socketOnData(this: OwnedSocket, chunk: Buffer): void {
   this[OWNER]?.onData(chunk);
@@ -44,7 +44,8 @@ function socketOnError(this: OwnedSocket, error: Error): void {
 }
 function socketOnClose(this: OwnedSocket): void {
   const owner = this[OWNER];
-  delete this[OWNER];
+  // Deleting the property would turn the whole object into a slow one.
+  this[OWNER] = undefined;
   owner?.onClose();
 }
 function socketOnConnect(this: OwnedSocket): void {
@@ -60,6 +61,22 @@ export function adoptSocket(socket: Duplex, owner: SocketOwner): void {
   socket.on('end', socketOnEnd);
   socket.on('error', socketOnError);
   socket.on('close', socketOnClose);
+}
+
+/**
+ * The same for a stream that nothing is read from: each listener costs a stream that carries one small answer more than the answer's bytes.
+ * Its owner hears of room for more only after `awaitRoom`.
+ */
+export function adoptOutput(stream: Duplex, owner: SocketOwner): void {
+  const owned: OwnedSocket = stream;
+  owned[OWNER] = owner;
+  stream.on('error', socketOnError);
+  stream.on('close', socketOnClose);
+}
+
+/** Lets the owner of an output hear when its write buffer is empty again; nothing changes where it does already. */
+export function awaitRoom(stream: Duplex): void {
+  if (stream.listenerCount('drain', socketOnDrain) === 0) stream.on('drain', socketOnDrain);
 }
 
 /** The same for an outgoing socket; `event` is `connect` or, for TLS, `secureConnect`. */
@@ -80,7 +97,7 @@ export function connectOwned(options: NetConnectOpts): Socket {
   let input = sharedInput;
   // The types leave out what sockets take as streams.
   const streamOptions: object = { writableHighWaterMark: WRITE_BYTES };
-  const socket: Socket & { [OWNER]?: SocketOwner } = net.connect({
+  const socket: Socket & { [OWNER]?: SocketOwner | undefined } = net.connect({
     ...options,
     ...streamOptions,
     onread: {
@@ -129,7 +146,7 @@ export function passSocket(socket: Duplex, owner: SocketOwner): void {
 /** Takes all listeners off, for a socket that goes to another kind of reader (TLS). */
 export function releaseSocket(socket: Duplex): void {
   const owned: OwnedSocket = socket;
-  delete owned[OWNER];
+  owned[OWNER] = undefined;
   socket.off('data', socketOnData);
   socket.off('drain', socketOnDrain);
   socket.off('end', socketOnEnd);

@@ -120,12 +120,6 @@ export class ClientSession implements Timed {
     this.#requests++;
     this.#streams++;
     this.deadline = 0;
-    stream.once('close', () => {
-      this.#streams--;
-      if (this.#streams > 0) return;
-      this.#quietSince = this.options.deadlines.now;
-      this.deadline = this.#idleDeadline();
-    });
     new ClientStream(stream, this, (flags & NGHTTP2_FLAG_END_STREAM) === 0).start(fields);
     if (this.#isSpent()) this.drain();
   }
@@ -148,6 +142,14 @@ export class ClientSession implements Timed {
   }
 
   // What streams tell.
+
+  /** Each one, in the end. */
+  onStreamClosed(): void {
+    this.#streams--;
+    if (this.#streams > 0) return;
+    this.#quietSince = this.options.deadlines.now;
+    this.deadline = this.#idleDeadline();
+  }
 
   onAnswered(): void {
     if (this.#credit < CANCEL_CREDIT) this.#credit++;

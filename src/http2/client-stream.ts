@@ -13,7 +13,7 @@ import type { Answer } from '../http1/answer.ts';
 import type { Timed } from '../http1/deadlines.ts';
 import type { ClientSideOfExchange, Downstream, ForwardedMemo, Passed } from '../http1/downstream.ts';
 import type { Framing } from '../http1/framing.ts';
-import { adoptSocket } from '../http1/owned-socket.ts';
+import { adoptOutput, adoptSocket, awaitRoom } from '../http1/owned-socket.ts';
 import type { SocketOwner } from '../http1/owned-socket.ts';
 import type { Trailers } from '../http1/parser.ts';
 import { HeaderKind } from '../http1/header-kind.ts';
@@ -60,7 +60,8 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     this.#session = session;
     this.#isRequestComplete = !hasBody;
     stream.on('aborted', streamOnAborted);
-    adoptSocket(stream, this);
+    if (hasBody) adoptSocket(stream, this);
+    else adoptOutput(stream, this);
   }
 
   get bodyStallMs(): number {
@@ -305,6 +306,7 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
   }
 
   awaitDrain(): void {
+    awaitRoom(this.#stream);
     this.#setDeadline(this.#session.options.writeTimeoutMs);
   }
 
@@ -318,6 +320,7 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     this.exchange = undefined;
     this.#held = undefined;
     this.#release();
+    this.#session.onStreamClosed();
     if (wasOpen) this.#session.onCancelled();
     exchange?.onClientGone(new ProxyError('JTP_ERR_HTTP_CLIENT_GONE'));
   }
@@ -331,6 +334,10 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
 
   pass(_reason: string, lines: string): Passed {
     const stream = this.#stream;
+    const session = this.#session;
+    stream.once('close', () => {
+      session.onStreamClosed();
+    });
     this.#release();
     this.#state = 'passed';
     this.exchange = undefined;

@@ -107,6 +107,7 @@ export function readHttp2Request(
     builder.add('Host', authority);
   }
   const length = addFields(builder, fields, from, authority);
+  if (isWebSocket && !hasBody) throw malformed('a tunnel that ends with its head');
   if (isWebSocket) addWebSocketFields(builder, length);
   else if (length === undefined) {
     if (hasBody) builder.add('Transfer-Encoding', 'chunked');

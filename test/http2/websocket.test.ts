@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { describe, it } from 'node:test';
 import { startByteServer, within } from '../support/sockets.ts';
 import type { ByteServer, Peer } from '../support/sockets.ts';
-import { connectHttp2, startTlsProxyTo } from '../support/tls.ts';
+import { answerOf, connectHttp2, startTlsProxyTo } from '../support/tls.ts';
 
 const HANDSHAKE = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
 
@@ -112,6 +112,21 @@ describe('a WebSocket over HTTP/2 (RFC 8441)', () => {
     assert.equal(headers[':status'], 403);
     stream.resume();
     await within(once(stream, 'close'), 'the end of the stream');
+  });
+
+  it('that could say nothing is refused', async (t) => {
+    const server = await startByteServer(t);
+    const { port } = await startTlsProxyTo(t, server.url);
+    const client = await connectHttp2(t, port);
+    if (!client.remoteSettings.enableConnectProtocol)
+      await within(once(client, 'remoteSettings'), 'settings');
+    const head = {
+      ':method': 'CONNECT',
+      ':protocol': 'websocket',
+      ':path': '/',
+      'sec-websocket-version': '13',
+    };
+    assert.equal((await answerOf(client.request(head, { endStream: true }))).status, 400);
   });
 
   it('ends when the proxy stops', async (t) => {
