@@ -43,9 +43,32 @@ export class MessageHead {
   #length = 0;
   #targetStart = 0;
   #targetEnd = 0;
-  #spans = new Int32Array(INITIAL_HEADERS * SPAN_FIELDS);
-  #kinds = new Uint8Array(INITIAL_HEADERS);
+  /** Set: stands in the place of the one in the block. */
+  #otherTarget: string | undefined;
+  #spans: Int32Array;
+  #kinds: Uint8Array;
   #isInValue = true;
+
+  /** `like`: everything but the target is that complete head's, which must not be read into again; nor must this one. */
+  constructor(like?: { readonly head: MessageHead; readonly target: string }) {
+    if (like === undefined) {
+      this.#spans = new Int32Array(INITIAL_HEADERS * SPAN_FIELDS);
+      this.#kinds = new Uint8Array(INITIAL_HEADERS);
+      return;
+    }
+    const { head, target } = like;
+    this.method = head.method;
+    this.version = head.version;
+    this.hasFraming = head.hasFraming;
+    this.hasPersistence = head.hasPersistence;
+    this.count = head.count;
+    this.#block = head.#block;
+    this.#shift = head.#shift;
+    this.#length = head.#length;
+    this.#otherTarget = target;
+    this.#spans = head.#spans;
+    this.#kinds = head.#kinds;
+  }
 
   // What the parser tells.
 
@@ -149,7 +172,13 @@ export class MessageHead {
 
   /** The request target as received, one character per byte. */
   target(): string {
+    if (this.#otherTarget !== undefined) return this.#otherTarget;
     return this.#block.latin1Slice(this.#shift + this.#targetStart, this.#shift + this.#targetEnd);
+  }
+
+  /** Bytes of the whole head. */
+  get length(): number {
+    return this.#length;
   }
 
   get targetLength(): number {

@@ -15,6 +15,7 @@ import type { Deadlines, Timed } from '../http1/deadlines.ts';
 import type { ForwardedMemo, RequestHandler } from '../http1/downstream.ts';
 import type { ParserLimits } from '../http1/parser.ts';
 import { ClientStream } from './client-stream.ts';
+import { RequestReader } from './request-head.ts';
 
 const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
 
@@ -63,6 +64,7 @@ export class ClientSession implements Timed {
   readonly remoteAddress: string;
   readonly forwarded: ForwardedMemo = { host: undefined, lines: '' };
   readonly options: SessionOptions;
+  readonly reader: RequestReader;
   deadline: number;
   readonly #socket: Socket;
   readonly #session: ServerHttp2Session;
@@ -80,6 +82,7 @@ export class ClientSession implements Timed {
     this.tlsOptions = tlsOptions;
     this.remoteAddress = plainAddress(socket.remoteAddress ?? '');
     this.options = options;
+    this.reader = new RequestReader(limits);
     this.#socket = socket;
     this.#openedAt = deadlines.now;
     this.#quietSince = deadlines.now;

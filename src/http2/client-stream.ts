@@ -20,7 +20,7 @@ import { HeaderKind } from '../http1/header-kind.ts';
 import type { Request } from '../http1/request.ts';
 import { isAllowedTrailer } from '../http1/response-writer.ts';
 import type { ClientSession } from './client-session.ts';
-import { readHttp2Request, requestTrailers } from './request-head.ts';
+import { requestTrailers } from './request-head.ts';
 import { responseFields, withoutRepetitions } from './response-fields.ts';
 
 const { NGHTTP2_NO_ERROR } = constants;
@@ -86,15 +86,15 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
 
   /** `fields` is the request's header list, names and values in turn. */
   start(fields: readonly string[]): void {
-    const { limits, handler } = this.#session.options;
+    const { reader, options } = this.#session;
     try {
-      const { request, head } = readHttp2Request(fields, !this.#isRequestComplete, limits);
+      const { request, head } = reader.read(fields, !this.#isRequestComplete);
       this.#request = request;
       this.#takesTrailers = head.indexOf(HeaderKind.te) >= 0;
       // What comes before the answer to a WebSocket's handshake waits for the tunnel.
       if (request.upgrade !== undefined) this.pauseBody();
       else if (!this.#isRequestComplete) this.#expectBody(request);
-      handler.onRequest(this, request, head);
+      options.handler.onRequest(this, request, head);
       if (request.framing.name === 'none') this.exchange?.onRequestEnd(NO_TRAILERS);
       this.exchange?.onRequestFlush();
     } catch (error) {

@@ -80,6 +80,70 @@ class HeadBuilder {
   }
 }
 
+/** A head of up to so many bytes is remembered: hardly more than the tables of header compression hold anyway. */
+const REMEMBERED_BYTES = 4096;
+
+interface Remembered extends Http2Request {
+  readonly fields: readonly string[];
+  /** Where in `fields` the path is. */
+  readonly pathAt: number;
+  readonly hasBody: boolean;
+  /** Bytes of the head without the path. */
+  readonly bytes: number;
+}
+
+/**
+ * Reads the heads of one connection. A client says the same again and again but for the path: what has been judged and written down once
+ * serves until it says something else.
+ */
+export class RequestReader {
+  readonly #limits: ParserLimits;
+  #last: Remembered | undefined;
+
+  constructor(limits: ParserLimits) {
+    this.#limits = limits;
+  }
+
+  /** As `readHttp2Request`. */
+  read(fields: readonly string[], hasBody: boolean): Http2Request {
+    const last = this.#last;
+    if (last !== undefined && last.hasBody === hasBody && isAlike(last, fields)) {
+      const target = fields[last.pathAt] ?? '';
+      const { maxHeadBytes, maxTargetBytes } = this.#limits;
+      const isFine =
+        target.startsWith('/') && target.length <= maxTargetBytes && last.bytes + target.length <= maxHeadBytes;
+      if (isFine && TARGET.test(target))
+        return {
+          request: { ...last.request, target },
+          head: new MessageHead({ head: last.head, target }),
+        };
+    }
+    const read = readHttp2Request(fields, hasBody, this.#limits);
+    this.#remember(fields, hasBody, read);
+    return read;
+  }
+
+  #remember(fields: readonly string[], hasBody: boolean, { request, head }: Http2Request): void {
+    const bytes = head.length - head.targetLength;
+    // Keys of WebSockets are made anew.
+    if (bytes > REMEMBERED_BYTES || request.upgrade !== undefined || request.replacesHost) {
+      this.#last = undefined;
+      return;
+    }
+    let pathAt = 0;
+    while (fields[pathAt] !== ':path') pathAt += 2;
+    this.#last = { fields, pathAt: pathAt + 1, hasBody, bytes, request, head };
+  }
+}
+
+/** All the same, but for the path. */
+function isAlike({ fields: before, pathAt }: Remembered, fields: readonly string[]): boolean {
+  if (before.length !== fields.length) return false;
+  for (let index = 0; index < fields.length; index++)
+    if (fields[index] !== before[index] && index !== pathAt) return false;
+  return true;
+}
+
 /**
  * Reads a header list (names and values in turn). `hasBody`: the stream goes on after it. Throws ProxyError, as for HTTP/1.1 or
  * JTP_ERR_HTTP_PARSE for what RFC 9113 §8.3 forbids.
