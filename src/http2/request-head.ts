@@ -111,7 +111,9 @@ export class RequestReader {
       const target = fields[last.pathAt] ?? '';
       const { maxHeadBytes, maxTargetBytes } = this.#limits;
       const isFine =
-        target.startsWith('/') && target.length <= maxTargetBytes && last.bytes + target.length <= maxHeadBytes;
+        target.startsWith('/') &&
+        target.length <= maxTargetBytes &&
+        last.bytes + target.length <= maxHeadBytes;
       if (isFine && TARGET.test(target))
         return {
           request: { ...last.request, target },
