@@ -69,7 +69,10 @@ export interface Downstream {
 
   /** A whole interim response (1xx). `reason` begins with a space, or is empty. Returns false as `write` does. */
   interim(status: number, reason: string, lines: string): boolean;
-  /** The head of the final response; `framing` tells how the body that follows ends. */
+  /**
+   * The head of the final response; `framing` tells how the body that follows ends. Throws ProxyError JTP_ERR_UPSTREAM_PROTOCOL, and has not
+   * begun, when the client's protocol cannot say it.
+   */
   begin(status: number, reason: string, lines: string, framing: Framing): void;
   /** Returns false when the client should be given time: call `awaitDrain`, `onClientDrain` follows. */
   write(chunk: Buffer, start: number, end: number): boolean;

@@ -26,6 +26,9 @@ const SESSION_WINDOW = 1024 * 1024;
 /** Room above the limit for heads, so that one that is a little too large gets an answer and not only a reset stream. */
 const HEAD_RESERVE = 64 * 1024;
 
+/** Bytes of a head that we send: more than is read of a server's. node:http2 ends the whole connection over one that is larger. */
+const SENT_HEAD = 2 * 1024 * 1024;
+
 /** Streams that a client may cancel at once (a page that is left does); answered ones give credit back, and so does time. */
 const CANCEL_CREDIT = 200;
 const CANCEL_CREDIT_PER_MS = 20 / 1000;
@@ -101,6 +104,7 @@ export class ClientSession implements Timed {
       maxDeflateDynamicTableSize: options.maxEncoderHeaderTableSize,
       // Above our own limit, for the same reason.
       maxHeaderListPairs: limits.maxHeaders * 2,
+      maxSendHeaderBlockLength: SENT_HEAD,
     });
     this.#session = session;
     session.setLocalWindowSize(SESSION_WINDOW);
@@ -125,6 +129,11 @@ export class ClientSession implements Timed {
     this.deadline = 0;
     new ClientStream(stream, this, (flags & NGHTTP2_FLAG_END_STREAM) === 0).start(fields);
     if (this.#isSpent()) this.drain();
+  }
+
+  /** Size of the largest head that the client says it takes. Source: RFC 9113 §6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE. */
+  get maxSentHeadSize(): number {
+    return this.#session.remoteSettings.maxHeaderListSize ?? Infinity;
   }
 
   /** Since when it has been without a stream, on the scale of `Deadlines.now`; undefined while it has some. */

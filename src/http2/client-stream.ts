@@ -8,7 +8,7 @@
 import { constants } from 'node:http2';
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { ProxyError } from '../errors.ts';
-import { answerFor, httpDate, refusalFor } from '../http1/answer.ts';
+import { httpDate, refusalFor } from '../http1/answer.ts';
 import type { Answer } from '../http1/answer.ts';
 import type { Timed } from '../http1/deadlines.ts';
 import type { ClientSideOfExchange, Downstream, ForwardedMemo, Passed } from '../http1/downstream.ts';
@@ -21,7 +21,7 @@ import type { Request } from '../http1/request.ts';
 import { isAllowedTrailer } from '../http1/response-writer.ts';
 import type { ClientSession } from './client-session.ts';
 import { requestTrailers } from './request-head.ts';
-import { responseFields, withoutRepetitions } from './response-fields.ts';
+import { fieldsSize, responseFields, SIZE_PER_BYTE, withoutRepetitions } from './response-fields.ts';
 
 const { NGHTTP2_NO_ERROR } = constants;
 
@@ -172,13 +172,12 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
 
   begin(status: number, _reason: string, lines: string, framing: Framing): void {
     if (!this.#isWritable() || this.#hasBegun) return;
-    if (status > 599) {
-      // Nothing that HTTP/2 can say.
-      this.#cutAnswer(502);
-      return;
-    }
+    if (status > 599) throw unsayable(`the status ${String(status)}`);
     const fields = responseFields(status, lines);
     if (framing.name === 'length') fields['content-length'] = String(framing.length);
+    const limit = this.#session.maxSentHeadSize;
+    if (lines.length > limit / SIZE_PER_BYTE && fieldsSize(fields) > limit)
+      throw unsayable('a head larger than the client takes');
     else if (framing.name === 'none' && this.#request?.method !== 'HEAD' && status !== 204 && status !== 304)
       fields['content-length'] = '0';
     this.#sendsTrailers =
@@ -254,13 +253,6 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     this.#respond(fields, isBodiless);
     if (!isBodiless) this.#held = body;
     this.finishResponse(NO_TRAILERS);
-  }
-
-  /** The server's answer cannot be passed on: the client gets another one, the rest of the server's is thrown away. */
-  #cutAnswer(status: number): void {
-    const { exchange } = this;
-    this.answer(answerFor(status));
-    exchange?.onClientGone(new ProxyError('JTP_ERR_HTTP_CLIENT_GONE'));
   }
 
   #refuse(thrown: unknown): void {
@@ -363,6 +355,13 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     this.#isTimed = true;
     deadlines.add(this);
   }
+}
+
+function unsayable(what: string): ProxyError {
+  return new ProxyError('JTP_ERR_UPSTREAM_PROTOCOL', {
+    message: `the answer cannot be given in HTTP/2: ${what}`,
+    status: 502,
+  });
 }
 
 /** The client has reset the stream. Without this, a stream that is paused would keep its end to itself. */

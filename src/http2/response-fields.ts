@@ -52,6 +52,20 @@ function addField(fields: Fields, name: string, value: string): void {
   else before.push(value);
 }
 
+/** What a field counts beside its bytes. Source: RFC 9113 §6.5.2. */
+const FIELD_SIZE = 32;
+/** A byte of header lines is not more than so much of a head's size: the shortest line has four, and counts 33. */
+export const SIZE_PER_BYTE = 9;
+
+/** The size of a head as limits of HTTP/2 count it. */
+export function fieldsSize(fields: OutgoingHttpHeaders): number {
+  let size = 0;
+  for (const [name, value] of Object.entries(fields))
+    for (const one of Array.isArray(value) ? value : [String(value)])
+      size += name.length + one.length + FIELD_SIZE;
+  return size;
+}
+
 /** Lists by definition, which node:http2 nevertheless takes only once. Source: RFC 9110 §8.4, §8.5. */
 const JOINABLE = new Set(['content-encoding', 'content-language']);
 

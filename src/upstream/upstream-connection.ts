@@ -194,13 +194,7 @@ export class UpstreamConnection implements SocketOwner, Timed {
     try {
       this.#process(chunk);
     } catch (thrown) {
-      const cause = thrown instanceof ProxyError ? thrown : undefined;
-      this.#fail(
-        new ProxyError('JTP_ERR_UPSTREAM_PROTOCOL', {
-          message: `the answer is not valid HTTP/1.1: ${cause?.message ?? errorText(thrown)}`,
-          cause: thrown,
-        }),
-      );
+      this.#fail(protocolError(thrown));
       return;
     }
     this.#exchange?.onResponseFlush();
@@ -415,6 +409,15 @@ export class UpstreamConnection implements SocketOwner, Timed {
       cause: error,
     });
   }
+}
+
+/** What is wrong with an answer, for us or for the client. */
+function protocolError(thrown: unknown): ProxyError {
+  if (thrown instanceof ProxyError && thrown.code === 'JTP_ERR_UPSTREAM_PROTOCOL') return thrown;
+  return new ProxyError('JTP_ERR_UPSTREAM_PROTOCOL', {
+    message: `the answer is not valid HTTP/1.1: ${errorText(thrown)}`,
+    cause: thrown,
+  });
 }
 
 function after(now: number, milliseconds: number): number {
