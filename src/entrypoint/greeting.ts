@@ -57,6 +57,8 @@ export class Greeting implements Timed {
   readonly #socket: Socket;
   /** The beginning of a ClientHello that is not complete. */
   #hello: Buffer | undefined;
+  /** What may become the preface of HTTP/2, or a request of HTTP/1.1 that begins like it. */
+  #opening: Buffer | undefined;
   readonly #onData = (chunk: Buffer): void => {
     this.#sniff(chunk);
   };
@@ -113,19 +115,27 @@ export class Greeting implements Timed {
 
   #sniff(chunk: Buffer): void {
     const socket = this.#socket;
-    if (this.#hello !== undefined || chunk[0] === TLS_HANDSHAKE) {
+    if (this.#hello !== undefined || (this.#opening === undefined && chunk[0] === TLS_HANDSHAKE)) {
       this.#readHello(chunk);
       return;
     }
-    this.#unwatch(socket);
-    // A preface in pieces is no preface: every client sends its 24 bytes at once.
-    const isHttp2 =
-      chunk[0] === HTTP2_PREFACE[0] && HTTP2_PREFACE.equals(chunk.subarray(0, HTTP2_PREFACE.length));
-    if (isHttp2) {
-      socket.pause();
-      socket.unshift(chunk);
+    const opening = this.#opening === undefined ? chunk : Buffer.concat([this.#opening, chunk]);
+    const isOpening = opening[0] === HTTP2_PREFACE[0] && isPrefaceSoFar(opening);
+    if (isOpening && opening.length < HTTP2_PREFACE.length) {
+      this.#opening = opening;
+      return;
     }
-    this.#ready({ socket, tlsOptions: undefined, isHttp2, first: isHttp2 ? undefined : chunk });
+    this.#unwatch(socket);
+    if (isOpening) {
+      socket.pause();
+      socket.unshift(opening);
+    }
+    this.#ready({
+      socket,
+      tlsOptions: undefined,
+      isHttp2: isOpening,
+      first: isOpening ? undefined : opening,
+    });
   }
 
   /** One read nearly always brings all of it. */
@@ -177,4 +187,9 @@ export class Greeting implements Timed {
       socket.setTimeout(REFUSED_LINGER_MS, () => socket.destroy());
     }
   }
+}
+
+function isPrefaceSoFar(bytes: Buffer): boolean {
+  const length = Math.min(bytes.length, HTTP2_PREFACE.length);
+  return bytes.compare(HTTP2_PREFACE, 0, length, 0, length) === 0;
 }

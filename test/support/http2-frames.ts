@@ -5,14 +5,17 @@ import type { TestContext } from 'node:test';
 import type { Peer } from './sockets.ts';
 import { connectTls } from './tls.ts';
 
-const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+/** How a client begins. */
+export const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 
 /** Frame types and flags. Source: RFC 9113 §6. */
 export const FRAME = {
   data: 0,
   headers: 1,
+  priority: 2,
   reset: 3,
   settings: 4,
+  push: 5,
   ping: 6,
   goaway: 7,
   window: 8,
@@ -56,6 +59,18 @@ function lengthBytes(length: number): number[] {
   return [...bytes, rest];
 }
 
+/** A 32-bit number, as most frames have one. */
+export function word(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+/** The payload of SETTINGS. */
+export function settings(...pairs: readonly (readonly [id: number, value: number])[]): Buffer {
+  return Buffer.concat(pairs.map(([id, value]) => Buffer.concat([Buffer.from([0, id]), word(value)])));
+}
+
 /** A header block of literals that are not indexed. Source: RFC 7541 §6.2.2. */
 export function headerBlock(fields: readonly (readonly [name: string, value: string])[]): Buffer {
   return Buffer.concat(
@@ -82,9 +97,10 @@ export class FrameClient {
   readonly peer: Peer;
   #stream = -1;
 
-  constructor(peer: Peer) {
+  /** `isGreeted`: the peer has sent the preface. */
+  constructor(peer: Peer, { isGreeted = false } = {}) {
     this.peer = peer;
-    this.send(Buffer.from(PREFACE, 'latin1'), frame(FRAME.settings, 0, 0));
+    if (!isGreeted) this.send(Buffer.from(PREFACE, 'latin1'), frame(FRAME.settings, 0, 0));
   }
 
   static async connect(t: Pick<TestContext, 'after'>, port: number): Promise<FrameClient> {
@@ -111,6 +127,17 @@ export class FrameClient {
       const found = { type: head[3] ?? 0, flags: head[4] ?? 0, stream: head.readUInt32BE(5), payload };
       if (found.type !== FRAME.settings) return found;
       if ((found.flags & ACK) === 0) this.send(frame(FRAME.settings, ACK, 0));
+    }
+  }
+
+  /** How the connection ends: `goaway N`, or `closed` without a word. */
+  async ending(): Promise<string> {
+    try {
+      const { payload } = await this.nextOf(FRAME.goaway);
+      return `goaway ${codeName(payload.readUInt32BE(4))}`;
+    } catch (error) {
+      if (this.peer.isClosed) return 'closed';
+      throw error;
     }
   }
 
