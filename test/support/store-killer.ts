@@ -71,7 +71,8 @@ export async function killStores(
     const isValid = isValidFile(path);
     assert.ok(isValid || isDamaged, 'the routes file is not valid');
     isDamaged &&= !isValid;
-    const life = await (successor ?? start(t, path, usesJournal));
+    // A successor's time begins when its predecessor has gone.
+    const life = await within(successor ?? start(t, path, usesJournal), 'a store');
     successor = kill < kills && random() < 0.3 ? start(t, path, usesJournal) : undefined;
     table = survivor(table, pending, life.found);
     pending = life.pending;
@@ -115,7 +116,7 @@ async function start(t: TestContext, path: string, usesJournal: boolean): Promis
   const ended = new Promise<void>((resolve) => child.once('close', resolve));
   const pending = new Map<number, RouteChange>();
   const lines = createInterface({ input: child.stdout });
-  const first = await within(new Promise<string>((resolve) => lines.once('line', resolve)), 'a store');
+  const first = await new Promise<string>((resolve) => lines.once('line', resolve));
   const { routes } = JSON.parse(first) as { readonly routes: readonly (readonly [string, string])[] };
   return { child, found: new Map(routes), pending, ended };
 }
