@@ -175,11 +175,11 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     if (status > 599) throw unsayable(`the status ${String(status)}`);
     const fields = responseFields(status, lines);
     if (framing.name === 'length') fields['content-length'] = String(framing.length);
+    else if (framing.name === 'none' && this.#request?.method !== 'HEAD' && status !== 204 && status !== 304)
+      fields['content-length'] = '0';
     const limit = this.#session.maxSentHeadSize;
     if (lines.length > limit / SIZE_PER_BYTE && fieldsSize(fields) > limit)
       throw unsayable('a head larger than the client takes');
-    else if (framing.name === 'none' && this.#request?.method !== 'HEAD' && status !== 204 && status !== 304)
-      fields['content-length'] = '0';
     this.#sendsTrailers =
       framing.name === 'chunked' && (this.#takesTrailers || fields['trailer'] !== undefined);
     this.#respond(fields, framing.name === 'none');
