@@ -15,6 +15,11 @@ function isTaken(target: string): boolean {
 }
 
 describe('a target', () => {
+  it('with a name outside ASCII is taken each time, however often it is asked for', () => {
+    for (let round = 0; round < 20_000; round++)
+      assert.equal(isTaken('http://b\u00fccher.example:80'), true, String(round));
+  });
+
   it('has the path that its URL has, whatever is written', () => {
     const piece = fc.constantFrom('a', '/', '//', '?', '#', '\\', ':80', '@', '%2F', '.', '..', '[::1]', '1');
     const target = fc
