@@ -44,6 +44,8 @@ for (const name of Object.keys(MATCHERS) as MatcherName[]) {
   SPELLINGS.set(name.charAt(0) + name.slice(1).toLowerCase(), name);
 }
 
+const WORD = /[A-Za-z][A-Za-z0-9]*/y;
+
 /** Nesting deeper than this is refused: the parser recurses. */
 const MAX_DEPTH = 200;
 
@@ -109,9 +111,8 @@ class RuleParser {
   }
 
   #matcher(): Matcher {
-    const word = /[A-Za-z][A-Za-z0-9]*/y;
-    word.lastIndex = this.#at;
-    const spelling = word.exec(this.#text)?.[0];
+    WORD.lastIndex = this.#at;
+    const spelling = WORD.exec(this.#text)?.[0];
     if (spelling === undefined) throw this.#error(`expected a matcher, found ${this.#here()}`);
     this.#at += spelling.length;
     this.#skipBlanks();
@@ -195,7 +196,12 @@ class RuleParser {
   }
 
   #skipBlanks(): void {
-    while (this.#at < this.#text.length && ' \t\r\n'.includes(this.#text[this.#at] ?? '')) this.#at++;
+    for (;;) {
+      const code = this.#text.charCodeAt(this.#at);
+      // Blank, tab, carriage return, line feed; NaN behind the end.
+      if (code !== 0x20 && code !== 0x09 && code !== 0x0d && code !== 0x0a) return;
+      this.#at++;
+    }
   }
 
   #here(): string {
