@@ -6,10 +6,14 @@ const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padS
 /** The day that was asked for last, and how it is written: `2026-11-25T`. Most routes have been used on the same day. */
 let knownDay = NaN;
 let knownText = '';
+/** The same of the time: routes that nobody has used have that of the start. */
+let knownTime = NaN;
+let knownIso = '';
 
 /** As `Date.prototype.toISOString`, of milliseconds since the epoch; throws RangeError for what is no time. */
 export function isoTime(ms: number): string {
   const time = Math.trunc(ms);
+  if (time === knownTime) return knownIso;
   const day = Math.floor(time / DAY_MS);
   if (day !== knownDay) {
     const text = new Date(time).toISOString();
@@ -20,5 +24,7 @@ export function isoTime(ms: number): string {
   const second = Math.floor(inDay / 1000);
   const minute = Math.floor(second / 60);
   const two = (number: number): string => TWO_DIGITS[number] ?? '';
-  return `${knownText}${two(Math.floor(minute / 60))}:${two(minute % 60)}:${two(second % 60)}.${String(inDay % 1000).padStart(3, '0')}Z`;
+  knownIso = `${knownText}${two(Math.floor(minute / 60))}:${two(minute % 60)}:${two(second % 60)}.${String(inDay % 1000).padStart(3, '0')}Z`;
+  knownTime = time;
+  return knownIso;
 }

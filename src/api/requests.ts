@@ -24,8 +24,8 @@ export interface RouteTable {
 export interface RouteActivity {
   /** Milliseconds since the epoch. */
   readonly lastActivity: (routespec: string) => number;
-  /** Of what users do, as opposed to what their open tabs do by themselves; undefined when that is nothing so far. */
-  readonly lastUserActivity: (routespec: string) => number | undefined;
+  /** The same, and of what users do, as opposed to what their open tabs do by themselves: 0 when that is nothing so far. */
+  readonly clocks: (routespec: string) => { readonly last: number; readonly user: number };
   /** Whether anything has passed since the route was added. */
   readonly isUsed: (routespec: string) => boolean;
   /** The route was added or replaced just now. */
@@ -73,18 +73,18 @@ export function inactiveSince(request: FastifyRequest): string {
 
 /** The fields that tell when a route was used; configurable-http-proxy has the first. */
 export function activityFields(routespec: string, activity: RouteActivity): Record<string, Json> {
-  const user = activity.lastUserActivity(routespec);
+  const { last, user } = activity.clocks(routespec);
   return {
-    last_activity: isoTime(activity.lastActivity(routespec)),
-    ...(user === undefined ? {} : { last_user_activity: isoTime(user) }),
+    last_activity: isoTime(last),
+    ...(user === 0 ? {} : { last_user_activity: isoTime(user) }),
   };
 }
 
 /** The same as text, to go on an object with: `,"last_activity":"…"`. */
 function activityText(routespec: string, activity: RouteActivity): string {
-  const user = activity.lastUserActivity(routespec);
-  const last = `,"last_activity":"${isoTime(activity.lastActivity(routespec))}"`;
-  return user === undefined ? last : `${last},"last_user_activity":"${isoTime(user)}"`;
+  const { last, user } = activity.clocks(routespec);
+  const text = `,"last_activity":"${isoTime(last)}"`;
+  return user === 0 ? text : `${text},"last_user_activity":"${isoTime(user)}"`;
 }
 
 /** Names in a document that data cannot have. */

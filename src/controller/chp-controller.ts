@@ -171,7 +171,7 @@ async function serveMetrics(
 function timed(activity: RouteActivity, metrics: ChpMetrics): RouteActivity {
   return {
     lastActivity: (routespec) => activity.lastActivity(routespec),
-    lastUserActivity: (routespec) => activity.lastUserActivity(routespec),
+    clocks: (routespec) => activity.clocks(routespec),
     isUsed: (routespec) => activity.isUsed(routespec),
     begin: (routespec) => {
       const begun = performance.now();

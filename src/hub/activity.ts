@@ -44,6 +44,7 @@ export class ActivityClock {
   readonly #clocks = new Map<string, Clocks>();
   /** For routes of which nothing is known. */
   readonly #start = Date.now();
+  readonly #unknown = { last: this.#start, user: 0 };
   readonly #timer: NodeJS.Timeout;
   readonly #file: StateFile<z.infer<typeof saved>>;
   #isChanged = false;
@@ -68,9 +69,9 @@ export class ActivityClock {
     return this.#clocks.get(routespec)?.last ?? this.#start;
   }
 
-  /** The same of what a user did; undefined when that is nothing so far. */
-  lastUserActivity(routespec: string): number | undefined {
-    return this.#clocks.get(routespec)?.user || undefined;
+  /** The same, and of what a user did: 0 when that is nothing so far. */
+  clocks(routespec: string): { readonly last: number; readonly user: number } {
+    return this.#clocks.get(routespec) ?? this.#unknown;
   }
 
   /** Whether anything has passed since the route was added. */

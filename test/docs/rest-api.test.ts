@@ -63,7 +63,7 @@ async function makeApis(
     table: store,
     activity: {
       lastActivity: () => 0,
-      lastUserActivity: () => undefined,
+      clocks: () => ({ last: 0, user: 0 }),
       isUsed: () => false,
       begin: nothing,
     },
