@@ -21,7 +21,8 @@ export function createGatedTable(table: RouteTable, stopped: StoppedRoutes): Gat
     change: async (change) => {
       await opened;
       await table.change(change);
-      void stopped.onChange(change);
+      // Whoever made many changes is not kept waiting for it.
+      setImmediate(() => void stopped.onChange(change));
     },
     open,
   };

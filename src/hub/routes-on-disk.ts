@@ -21,6 +21,11 @@ import type { WrittenRoute } from './routes-document.ts';
 
 /** The file is written so long after the first change that it lacks, so that a burst is written once. */
 const GATHER_MS = 250;
+/** Whoever made a change of more routes than this is waiting for the workers, and the writing for a second. */
+const MANY_ROUTES = 1000;
+const GATHER_MANY_MS = 900;
+/** A long journal of many routes is written anew with the first commit that comes so long after it became long. */
+const COMPACT_PAUSE_MS = 1000;
 /** Two writes of the file begin no closer than this, and not closer than four times as long as one takes. */
 const PAUSE_MS = 700;
 /** A file that is found behind at start is written so long after it. */
@@ -61,6 +66,8 @@ export class RoutesOnDisk implements RoutePersistence {
   /** The file does not say what memory says. */
   #isBehind = false;
   #failures = 0;
+  /** When the journal was found to be long. */
+  #longSince: number | undefined;
   #notBefore = -Infinity;
   #lastWriteAt = -Infinity;
   #lastWriteMs = 0;
@@ -202,14 +209,23 @@ export class RoutesOnDisk implements RoutePersistence {
     this.#generation = generation;
     this.#file.amend(change);
     this.#isBehind = true;
-    this.#schedule();
-    if (journal.isLong)
-      journal.compact(this.#content(new Map())).catch((error: unknown) => {
-        this.#log.warn(
-          { file: journal.path, reason: errorText(error) },
-          'the journal of routes grows, because it cannot be written anew',
-        );
-      });
+    this.#schedule(change.size > MANY_ROUTES ? GATHER_MANY_MS : GATHER_MS);
+    this.#compact(journal);
+  }
+
+  /** Between two commits, because what it writes is what has been committed. */
+  #compact(journal: Journal): void {
+    if (!journal.isLong) return;
+    const now = performance.now();
+    this.#longSince ??= now;
+    if (this.#file.routes.size > MANY_ROUTES && now - this.#longSince < COMPACT_PAUSE_MS) return;
+    this.#longSince = undefined;
+    journal.compact(this.#content(new Map())).catch((error: unknown) => {
+      this.#log.warn(
+        { file: journal.path, reason: errorText(error) },
+        'the journal of routes grows, because it cannot be written anew',
+      );
+    });
   }
 
   async #commitToFile(change: TableChange, generation: number): Promise<void> {
@@ -284,7 +300,7 @@ export class RoutesOnDisk implements RoutePersistence {
   }
 
   /** The file is behind: it is written after a while. */
-  #schedule(): void {
+  #schedule(gatherMs: number): void {
     if (this.#writeTimer !== undefined || this.#isClosed || this.#failures > 0) return;
     const pause = this.#lastWriteAt + Math.max(PAUSE_MS, 4 * this.#lastWriteMs) - performance.now();
     this.#writeTimer = setTimeout(
@@ -292,7 +308,7 @@ export class RoutesOnDisk implements RoutePersistence {
         this.#writeTimer = undefined;
         this.#lookIn(0);
       },
-      Math.max(GATHER_MS, pause),
+      Math.max(gatherMs, pause),
     );
   }
 

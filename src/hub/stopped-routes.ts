@@ -2,6 +2,7 @@
 // remembered until a route covers them again; meanwhile the engine answers polls of an API and WebSockets there with 424, as JupyterHub does.
 // A person who opens such a page still gets to the hub.
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { DynamicConfiguration, RouterConfiguration } from '../config/dynamic.ts';
 import type { Logger } from '../log.ts';
@@ -18,6 +19,8 @@ const SERVICE = 'stopped@internal';
 
 /** More are forgotten, the oldest first. */
 const MAX_REMEMBERED = 10_000;
+/** The engine is told at most this often: each telling wakes every worker, and so does the change itself. */
+const TELL_MS = 20;
 /** A burst of changes is written once, so long after its first. */
 const SAVE_MS = 1000;
 
@@ -44,6 +47,7 @@ export class StoppedRoutes {
   #set = new Map<string, RouterConfiguration>();
   #deleted = new Set<string>();
   #told: Promise<void> | undefined;
+  #toldAt = -Infinity;
   readonly #file: StateFile<string[]>;
   #timer: NodeJS.Timeout | undefined;
 
@@ -104,8 +108,10 @@ export class StoppedRoutes {
   }
 
   async #tell(): Promise<void> {
-    await new Promise(setImmediate);
+    const wait = this.#toldAt + TELL_MS - performance.now();
+    await (wait > 0 ? delay(wait) : new Promise(setImmediate));
     this.#told = undefined;
+    this.#toldAt = performance.now();
     const [set, deleted] = [this.#set, this.#deleted];
     this.#set = new Map();
     this.#deleted = new Set();
