@@ -10,6 +10,8 @@ export interface LimitsConfiguration {
   readonly maxChunkOverheadBytes: number;
   /** Connections, tunnels included; 0 = as many as there are descriptors for. */
   readonly maxConnections: number;
+  /** Connections of one client address, tunnels included; 0 = no limit. */
+  readonly maxConnectionsPerAddress: number;
   /** Connections to one server, tunnels included; 0 = no limit. */
   readonly maxServerConnections: number;
   /** Requests that may wait for one of them. */
@@ -34,6 +36,10 @@ const LIMITS: ReadonlyMap<string, Limit> = new Map([
     { key: 'maxChunkOverheadBytes', usual: 16_384, least: 64, most: 16_777_216 },
   ],
   ['JTP_MAX_CONNECTIONS', { key: 'maxConnections', usual: 0, least: 0, most: 1_000_000 }],
+  [
+    'JTP_MAX_CONNECTIONS_PER_ADDRESS',
+    { key: 'maxConnectionsPerAddress', usual: 0, least: 0, most: 1_000_000 },
+  ],
   ['JTP_MAX_SERVER_CONNECTIONS', { key: 'maxServerConnections', usual: 10_000, least: 0, most: 1_000_000 }],
   ['JTP_MAX_SERVER_QUEUE', { key: 'maxServerQueue', usual: 1000, least: 0, most: 1_000_000 }],
   [
@@ -61,6 +67,7 @@ export function readLimits(
     maxTargetBytes: 0,
     maxChunkOverheadBytes: 0,
     maxConnections: 0,
+    maxConnectionsPerAddress: 0,
     maxServerConnections: 0,
     maxServerQueue: 0,
     maxWebSocketIdleSeconds: 0,

@@ -20,16 +20,23 @@ import { DEFAULT_TLS_OPTIONS } from '../runtime/table-change.ts';
 import type { HostOptions, TlsTermination } from '../tls/termination.ts';
 import { Greeting } from './greeting.ts';
 import type { Greeted, GreetingOptions } from './greeting.ts';
+import { ClientAddresses } from './client-addresses.ts';
 import { bindEntryPoint, listenError } from './listening-socket.ts';
 import type { ListeningSocket } from './listening-socket.ts';
 import { QuietConnections } from './quiet-connections.ts';
+import { Refusals } from './refusals.ts';
 
 const TCP_KEEP_ALIVE_MS = 60_000;
+const SOCKET_OPTIONS = {
+  allowHalfOpen: true,
+  noDelay: true,
+  highWaterMark: WRITE_BYTES,
+  keepAlive: true,
+  keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
+};
 const BACKLOG = 4096;
 /** Of an entry point that speaks nothing but TLS. */
 const TLS_HANDSHAKE_MS = 15_000;
-/** How often a refusal of connections is put in the log, at most. */
-const REFUSALS_SAID_MS = 60_000;
 /** How long an idle connection of a worker that is being replaced may still begin a request: closing it might meet one under way. */
 const LAST_REQUEST_MS = 1000;
 
@@ -46,6 +53,8 @@ export interface EntryPointOptions {
   readonly log: Logger;
   /** Whether another connection may come in; asked once for each. */
   readonly admits: () => boolean;
+  /** Whether many clients are behind this address. */
+  readonly isProxy: (address: string) => boolean;
 }
 
 /** How an entry point comes to its end. */
@@ -65,6 +74,7 @@ export class EntryPoint {
   readonly #connections = new Set<ClientConnection | ClientSession>();
   /** Sockets that have not said what they speak, or are shaking hands. */
   readonly #greeting = new Set<Greeting>();
+  readonly #addresses: ClientAddresses;
   readonly #quietConnections = new QuietConnections(this.#connections);
   readonly #quietGreetings = new QuietConnections(this.#greeting);
   #isDraining = false;
@@ -76,6 +86,12 @@ export class EntryPoint {
     const { transport } = configuration;
     this.name = configuration.name;
     this.#options = options;
+    this.#addresses = new ClientAddresses({
+      entryPoint: this.name,
+      limit: options.limits.maxConnectionsPerAddress,
+      isProxy: options.isProxy,
+      log,
+    });
     const shared = {
       limits: {
         maxHeadBytes: configuration.http.maxHeaderBytes,
@@ -97,6 +113,7 @@ export class EntryPoint {
       },
       onClosed: (connection: ClientConnection | ClientSession) => {
         this.#connections.delete(connection);
+        this.#addresses.forget(connection);
         this.#reportEmpty();
       },
     };
@@ -114,29 +131,24 @@ export class EntryPoint {
       },
       onGone: (greeting) => {
         this.#greeting.delete(greeting);
+        this.#addresses.forget(greeting);
         this.#reportEmpty();
       },
     };
-    const socketOptions = {
-      allowHalfOpen: true,
-      noDelay: true,
-      highWaterMark: WRITE_BYTES,
-      keepAlive: true,
-      keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
-    };
     const { serverTls } = configuration;
-    this.#server =
+    const take =
       serverTls === undefined
-        ? net.createServer(socketOptions, (socket) => {
-            if (options.admits()) this.#greet(socket);
-            // A reset frees the descriptor at once.
-            else socket.resetAndDestroy();
-          })
-        : createTlsServer({ ...socketOptions, ...tlsServerOptions(serverTls) }, (socket) => {
-            if (options.admits())
-              this.#adopt({ socket, tlsOptions: DEFAULT_TLS_OPTIONS, isHttp2: false, first: undefined });
-            else socket.destroy();
+        ? (socket: Socket) => {
+            this.#greet(socket);
+          }
+        : securing(tlsServerOptions(serverTls), (socket) => {
+            this.#adopt({ socket, tlsOptions: DEFAULT_TLS_OPTIONS, isHttp2: false, first: undefined });
           });
+    this.#server = net.createServer(SOCKET_OPTIONS, (socket) => {
+      if (this.#addresses.admits(socket, deadlines.now) && options.admits()) take(socket);
+      // A reset frees the descriptor at once.
+      else socket.resetAndDestroy();
+    });
     this.#server.on('error', (error) => {
       if (this.#onListenFailed !== undefined) this.#onListenFailed(error);
       else log.error({ err: error, entryPoint: this.name }, 'the entry point cannot accept');
@@ -155,18 +167,14 @@ export class EntryPoint {
         if (count >= limits.maxConnections) this.giveWay();
       });
     });
-    let refused = 0;
-    let saidAt = -Infinity;
+    const refusals = new Refusals(
+      log,
+      { entryPoint: this.name, limit: limits.maxConnections },
+      'too many connections: some were refused (JTP_MAX_CONNECTIONS)',
+    );
     this.#server.on('drop', () => {
-      refused++;
+      refusals.note();
       this.giveWay();
-      const now = performance.now();
-      if (now - saidAt < REFUSALS_SAID_MS) return;
-      saidAt = now;
-      log.warn(
-        { entryPoint: this.name, limit: limits.maxConnections, refused },
-        'too many connections: some were refused (JTP_MAX_CONNECTIONS)',
-      );
     });
   }
 
@@ -240,16 +248,21 @@ export class EntryPoint {
   }
 
   #greet(socket: Socket): void {
-    this.#greeting.add(new Greeting(socket, this.#greetingOptions));
+    const greeting = new Greeting(socket, this.#greetingOptions);
+    this.#greeting.add(greeting);
+    this.#addresses.note(greeting, socket);
   }
 
   #adopt({ socket, tlsOptions, isHttp2, first }: Greeted): void {
     if (isHttp2) {
-      this.#connections.add(new ClientSession(socket, tlsOptions, this.#sessionOptions));
+      const session = new ClientSession(socket, tlsOptions, this.#sessionOptions);
+      this.#connections.add(session);
+      this.#addresses.note(session, socket);
       return;
     }
     const connection = new ClientConnection(socket, tlsOptions, this.#clientOptions);
     this.#connections.add(connection);
+    this.#addresses.note(connection, socket);
     const { silenceTimeoutMs } = this.#options.configuration.transport.respondingTimeouts;
     if (silenceTimeoutMs !== undefined) cutWhenSilent(connection, silenceTimeoutMs);
     if (first !== undefined) connection.onData(first);
@@ -263,8 +276,14 @@ function cutWhenSilent(connection: ClientConnection, silenceTimeoutMs: number): 
   });
 }
 
-/** Speaks nothing but TLS; clients that cannot show what is asked of them never get further than the handshake. */
-function createTlsServer(options: tls.TlsOptions, onSecured: (socket: tls.TLSSocket) => void): Server {
+/**
+ * What to do with sockets on which nothing but TLS is spoken; clients that cannot show what is asked of them never get further than the
+ * handshake.
+ */
+function securing(
+  options: tls.TlsOptions,
+  onSecured: (socket: tls.TLSSocket) => void,
+): (socket: Socket) => void {
   const server = tls.createServer(
     { ...options, ALPNProtocols: ['http/1.1'], handshakeTimeout: TLS_HANDSHAKE_MS },
     onSecured,
@@ -272,5 +291,9 @@ function createTlsServer(options: tls.TlsOptions, onSecured: (socket: tls.TLSSoc
   server.on('tlsClientError', (_error, socket) => {
     socket.destroy();
   });
-  return server;
+  return (socket) => {
+    // The error of a connection under TLS is told by the socket above it.
+    socket.on('error', () => undefined);
+    server.emit('connection', socket);
+  };
 }

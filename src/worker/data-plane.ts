@@ -130,6 +130,7 @@ export class DataPlane {
           departures: this.#departures,
           log,
           admits: () => this.#admits(),
+          isProxy: trustedAddresses(entryPoint),
           handler: chpHandler(
             chp,
             entryPoint.name,
@@ -319,7 +320,21 @@ function forwardedPolicy(
   chp: ChpConfiguration | undefined,
   rewriting: Rewriting | undefined,
 ): ForwardedPolicy {
-  const { insecure, trustedIPs, connection, notAppendXForwardedFor } = forwardedHeaders;
+  const { insecure, connection, notAppendXForwardedFor } = forwardedHeaders;
+  return {
+    isTrusted: insecure ? () => true : trustedAddresses({ forwardedHeaders }),
+    keptConnectionNames: new Set(connection.map((name) => name.toLowerCase())),
+    appendsForwardedFor: !notAppendXForwardedFor,
+    ...(chp === undefined ? {} : { manner: chp.forwarded }),
+    ...(rewriting?.replaced === undefined ? {} : { replaced: rewriting.replaced }),
+  };
+}
+
+/** Whether an address is one of `trustedIPs`. */
+function trustedAddresses({
+  forwardedHeaders: { trustedIPs },
+}: Pick<EntryPointConfiguration, 'forwardedHeaders'>): (address: string) => boolean {
+  if (trustedIPs.length === 0) return () => false;
   const networks = new BlockList();
   for (const entry of trustedIPs) {
     const [address = '', bits] = entry.split('/');
@@ -327,13 +342,5 @@ function forwardedPolicy(
     if (bits === undefined) networks.addAddress(address, family);
     else networks.addSubnet(address, Number(bits), family);
   }
-  const isTrusted = (address: string): boolean =>
-    isIP(address) !== 0 && networks.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
-  return {
-    isTrusted: insecure ? () => true : trustedIPs.length === 0 ? () => false : isTrusted,
-    keptConnectionNames: new Set(connection.map((name) => name.toLowerCase())),
-    appendsForwardedFor: !notAppendXForwardedFor,
-    ...(chp === undefined ? {} : { manner: chp.forwarded }),
-    ...(rewriting?.replaced === undefined ? {} : { replaced: rewriting.replaced }),
-  };
+  return (address) => isIP(address) !== 0 && networks.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 }

@@ -55,6 +55,7 @@ export function staticConfiguration(
       maxTargetBytes: 65_536,
       maxChunkOverheadBytes: 16_384,
       maxConnections: 0,
+      maxConnectionsPerAddress: 0,
       maxServerConnections: 10_000,
       maxServerQueue: 1000,
       maxWebSocketIdleSeconds: 0,
