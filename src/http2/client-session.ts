@@ -15,6 +15,7 @@ import type { Deadlines, Timed } from '../http1/deadlines.ts';
 import type { ForwardedMemo, RequestHandler } from '../http1/downstream.ts';
 import type { ParserLimits } from '../http1/parser.ts';
 import { ClientStream } from './client-stream.ts';
+import { Liveness } from './liveness.ts';
 import { RequestReader } from './request-head.ts';
 
 const { NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
@@ -33,6 +34,9 @@ const SENT_HEAD = 2 * 1024 * 1024;
 const CANCEL_CREDIT = 200;
 const CANCEL_CREDIT_PER_MS = 20 / 1000;
 
+/** How often a client with requests under way is asked whether it is there, where there is no `readTimeout`. */
+const LIVENESS_MS = 60_000;
+
 /** The highest stream number: a GOAWAY with it takes nothing back. Source: RFC 9113 §6.8. */
 const LAST_STREAM = 2 ** 31 - 1;
 
@@ -41,7 +45,7 @@ export interface SessionOptions {
   readonly limits: ParserLimits;
   readonly deadlines: Deadlines;
   readonly log: Logger;
-  /** The longest stall within a request's body; 0 = off. */
+  /** The longest stall within a request's body (0 = off), and of a connection that does not even answer a ping. */
   readonly readTimeoutMs: number;
   /** The longest stall of a client that does not take its response; 0 = off. */
   readonly writeTimeoutMs: number;
@@ -75,6 +79,7 @@ export class ClientSession implements Timed {
   #quietSince: number;
   #requests = 0;
   #streams = 0;
+  readonly #liveness: Liveness;
   #isClosed = false;
   #isLeaving = false;
   #credit = CANCEL_CREDIT;
@@ -107,6 +112,7 @@ export class ClientSession implements Timed {
       maxSendHeaderBlockLength: SENT_HEAD,
     });
     this.#session = session;
+    this.#liveness = new Liveness(session, socket);
     session.setLocalWindowSize(SESSION_WINDOW);
     session.on('stream', (stream: ServerHttp2Stream, _headers: unknown, flags: number, fields: string[]) => {
       this.#onStream(stream, flags, fields);
@@ -126,7 +132,7 @@ export class ClientSession implements Timed {
   #onStream(stream: ServerHttp2Stream, flags: number, fields: readonly string[]): void {
     this.#requests++;
     this.#streams++;
-    this.deadline = 0;
+    if (this.#streams === 1) this.deadline = this.#livenessDeadline();
     new ClientStream(stream, this, (flags & NGHTTP2_FLAG_END_STREAM) === 0).start(fields);
     if (this.#isSpent()) this.drain();
   }
@@ -151,6 +157,11 @@ export class ClientSession implements Timed {
   #idleDeadline(): number {
     const { idleTimeoutMs, deadlines } = this.options;
     return idleTimeoutMs === 0 ? 0 : deadlines.now + idleTimeoutMs;
+  }
+
+  #livenessDeadline(): number {
+    const { readTimeoutMs, deadlines } = this.options;
+    return deadlines.now + (readTimeoutMs === 0 ? LIVENESS_MS : readTimeoutMs);
   }
 
   // What streams tell.
@@ -206,7 +217,8 @@ export class ClientSession implements Timed {
   }
 
   onDeadline(): void {
-    if (this.#isLeaving) this.destroy();
+    if (this.#streams > 0 && this.#liveness.check()) this.deadline = this.#livenessDeadline();
+    else if (this.#streams > 0 || this.#isLeaving) this.destroy();
     else this.drain();
   }
 
