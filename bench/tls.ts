@@ -4,11 +4,13 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createSelfSignedCertificate } from '../src/tls/self-signed.ts';
 import { cpuOf, medianOf, ratioToFirst } from './common/bench.ts';
-import type { Bench, Question } from './common/bench.ts';
+import type { Bench, Question, Samples } from './common/bench.ts';
 import { runH2load, runWrk } from './common/load.ts';
 import type { StartedPeer } from './common/peer.ts';
 import { versionOf } from './common/peer.ts';
 import { figure } from './common/table.ts';
+
+const MEBIBYTE = 1024 * 1024;
 
 async function run(bench: Bench): Promise<void> {
   const backendPort = await bench.startBackend();
@@ -45,6 +47,14 @@ async function run(bench: Bench): Promise<void> {
       bench.say(`  ${peer.name} does not speak HTTP/2`);
     }
   }
+  await askHttp2(bench, able, urlOf);
+}
+
+async function askHttp2(
+  bench: Bench,
+  able: readonly StartedPeer[],
+  urlOf: (port: number) => string,
+): Promise<void> {
   const http2 = await bench.measure(able, ({ port }, seconds) => runH2load({ url: urlOf(port), seconds }));
   bench.report(
     'Small GET over HTTP/2',
@@ -56,11 +66,31 @@ async function run(bench: Bench): Promise<void> {
       figure(1e6 / medianOf(http2, name, cpuOf)),
     ]),
   );
+  const body = path.join(bench.folder, 'mebibyte');
+  writeFileSync(body, 'x'.repeat(MEBIBYTE));
+  const few = { connections: 4, streams: 4 };
+  bench.say('  downloads');
+  const down = await bench.measure(able, ({ port }, seconds) =>
+    runH2load({ url: `${urlOf(port)}/1m`, seconds, ...few }),
+  );
+  bench.say('  uploads');
+  const up = await bench.measure(able, ({ port }, seconds) =>
+    runH2load({ url: urlOf(port), seconds, body, ...few }),
+  );
+  const cells = (samples: Samples, name: string): string[] => [
+    figure(medianOf(samples, name, cpuOf)),
+    figure(ratioToFirst(samples, name, cpuOf)),
+  ];
+  bench.report(
+    'Bodies of 1 MiB over HTTP/2',
+    ['proxy', 'CPU per download (µs)', 'ratio', 'CPU per upload (µs)', 'ratio'],
+    able.map(({ name }) => [name, ...cells(down, name), ...cells(up, name)]),
+  );
 }
 
 export const tls: Question = {
   name: 'tls',
   summary:
-    'small GET over TLS: CPU per request; over HTTP/2 (8 connections, 10 streams each): requests per CPU second',
+    'small GET over TLS: CPU per request; over HTTP/2 (8 connections, 10 streams each): requests per CPU second; 1 MiB down and up over HTTP/2: CPU per body',
   run,
 };

@@ -82,16 +82,29 @@ function latencyOf(text: string, percent: number): number {
   return match === null ? NaN : Number(match[1]) * factor;
 }
 
-/** HTTP/2 over TLS with h2load: `connections` connections with ten streams each. */
-export async function runH2load(options: LoadOptions): Promise<LoadResult> {
+/** Load over HTTP/2. */
+export interface Http2LoadOptions extends LoadOptions {
+  /** Requests at the same time on each connection; 10 when it is not given. */
+  readonly streams?: number;
+  /** A file to send with each request, by POST. */
+  readonly body?: string;
+}
+
+/** Bits of the windows that a client opens: 1 MiB for a stream, 16 MiB for a connection, between those of the browsers. */
+const WINDOWS = ['-w20', '-W24'];
+
+/** HTTP/2 over TLS with h2load: `connections` connections (8 when it is not given) with several streams each. */
+export async function runH2load(options: Http2LoadOptions): Promise<LoadResult> {
   const args = [
     '-t1',
     `-c${String(options.connections ?? 8)}`,
-    '-m10',
+    `-m${String(options.streams ?? 10)}`,
     '-D',
     String(options.seconds),
     '--warm-up-time=0',
+    ...WINDOWS,
   ];
+  if (options.body !== undefined) args.push('-d', options.body);
   for (const [name, value] of options.headers ?? BROWSER_HEADERS)
     args.push('-H', `${name.toLowerCase()}: ${value}`);
   const text = await runProgram('h2load', [...args, options.url], {
