@@ -20,6 +20,7 @@ import { HeaderKind } from '../http1/header-kind.ts';
 import type { Request } from '../http1/request.ts';
 import { isAllowedTrailer } from '../http1/response-writer.ts';
 import type { ClientSession } from './client-session.ts';
+import { GatheredBody } from './gathered-body.ts';
 import { requestTrailers } from './request-head.ts';
 import { fieldsSize, responseFields, SIZE_PER_BYTE, withoutRepetitions } from './response-fields.ts';
 
@@ -47,6 +48,7 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
   /** Bytes of the body that were announced and have not arrived, or UNKNOWN. */
   #remaining = UNKNOWN;
   #requestTrailers = NO_TRAILERS;
+  #body: GatheredBody | undefined;
   #isTimed = false;
   #isPaused = false;
   /** The newest piece of the response: held until more comes, so that the last one can carry the end of the stream. */
@@ -105,6 +107,10 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
   #expectBody(request: Request): void {
     if (request.framing.name === 'length') this.#remaining = request.framing.length;
     else if (request.framing.name === 'none') this.#remaining = 0;
+    this.#body = new GatheredBody((bytes) => {
+      this.exchange?.onRequestBody(bytes, 0, bytes.length);
+      this.exchange?.onRequestFlush();
+    });
     this.#stream.once('trailers', (headers) => {
       this.#requestTrailers = requestTrailers(headers);
     });
@@ -122,11 +128,9 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
       }
       this.#remaining -= chunk.length;
     }
-    const { exchange } = this;
-    if (exchange === undefined) return;
+    if (this.exchange === undefined) return;
     this.#setDeadline(this.#session.options.readTimeoutMs);
-    exchange.onRequestBody(chunk, 0, chunk.length);
-    exchange.onRequestFlush();
+    this.#body?.add(chunk);
   }
 
   /** END_STREAM, or the end of what a stream that was cut had delivered: `close` follows then, and tells the exchange. */
@@ -136,6 +140,7 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
       this.#breakOff();
       return;
     }
+    this.#body?.flush();
     this.#isRequestComplete = true;
     this.deadline = 0;
     // A request without a body was complete when its head was.
