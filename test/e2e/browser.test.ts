@@ -1,12 +1,17 @@
-// What a student sees, in a real browser: log in, JupyterLab opens, a cell runs.
+// What a student sees, in a real browser: log in, JupyterLab opens, a cell runs. Once in plain
+// HTTP/1.1, once over TLS, where Chromium speaks HTTP/2 and opens its WebSockets as streams of it (RFC 8441).
 
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
 import { chromium } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
+import { Authority } from '../support/authority.ts';
 import { createHub, ROOT } from '../support/hub.ts';
+import type { Hub } from '../support/hub.ts';
 import { chromiumBinary } from '../support/tools.ts';
 
 const FLAGS = [
@@ -19,45 +24,118 @@ const FLAGS = [
   '--disable-sync',
 ];
 
+/** What JupyterHub is told about the certificate, whose files are in its folder. */
+const TLS_CONFIG = `
+import os
+c.JupyterHub.ssl_cert = os.path.abspath("tls.crt")
+c.JupyterHub.ssl_key = os.path.abspath("tls.key")
+c.JupyterHub.bind_url = c.JupyterHub.bind_url.replace("http:", "https:")
+`;
+
+/** How the browser came by what it has. */
+interface Transports {
+  /** `nextHopProtocol` of the document, and of every request to an API. */
+  readonly document: string;
+  readonly api: readonly string[];
+  /** Status of the answer to each WebSocket's handshake, by the last part of its path: 101 in HTTP/1.1, 200 in HTTP/2. */
+  readonly webSockets: ReadonlyMap<string, number>;
+}
+
+async function openBrowser(t: TestContext, executablePath: string): Promise<BrowserContext> {
+  const profile = mkdtempSync(path.join(tmpdir(), 'jtp-browser-'));
+  t.after(() => {
+    rmSync(profile, { recursive: true, force: true });
+  });
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath,
+    headless: true,
+    args: FLAGS,
+    viewport: { width: 1280, height: 800 },
+    ignoreHTTPSErrors: true,
+  });
+  t.after(() => context.close());
+  return context;
+}
+
+/** Statuses of WebSocket handshakes by the last part of their path, as they come. */
+async function watchHandshakes(page: Page): Promise<ReadonlyMap<string, number>> {
+  const session = await page.context().newCDPSession(page);
+  const names = new Map<string, string>();
+  const statuses = new Map<string, number>();
+  session.on('Network.webSocketCreated', ({ requestId, url }) => {
+    names.set(requestId, path.posix.basename(new URL(url).pathname));
+  });
+  session.on('Network.webSocketHandshakeResponseReceived', ({ requestId, response }) => {
+    statuses.set(names.get(requestId) ?? '', response.status);
+  });
+  await session.send('Network.enable');
+  return statuses;
+}
+
+/** Log in, start the server, run a cell. */
+async function journey(page: Page, hub: Hub): Promise<Transports> {
+  page.setDefaultTimeout(120_000);
+  const webSockets = await watchHandshakes(page);
+  await page.goto(hub.url);
+  await page.fill('input[name=username]', 'zoe');
+  await page.fill('input[name=password]', 'jupyter');
+  await page.click('input[type=submit]');
+  await page.waitForURL(/\/user\/zoe\/lab/);
+  // The launcher's card for a notebook.
+  await page.locator('.jp-LauncherCard[data-category="Notebook"]').first().click();
+  const cell = page.locator('.jp-Notebook .jp-Cell .cm-content').first();
+  // What is run before the kernel answers is dropped by JupyterLab.
+  await page.getByText(/\| Idle$/).waitFor();
+  await cell.click();
+  await page.keyboard.type('sum(range(10))');
+  await page.keyboard.press('Shift+Enter');
+  const output = page.locator('.jp-OutputArea-output').first();
+  await output.waitFor();
+  assert.match((await output.textContent()) ?? '', /45/);
+  keepScreenshot(await page.screenshot());
+
+  // As text, because it is compiled without the names of the browser.
+  const seen = await page.evaluate<{ document: string; api: string[] }>(`({
+    document: performance.getEntriesByType('navigation')[0].nextHopProtocol,
+    api: performance.getEntriesByType('resource')
+      .filter((entry) => new URL(entry.name).pathname.startsWith('/user/zoe/api/'))
+      .map((entry) => entry.nextHopProtocol),
+  })`);
+  return { ...seen, webSockets };
+}
+
+function keepScreenshot(shot: Buffer): void {
+  const kept = path.join(ROOT, 'docs', 'jupyterlab.png');
+  mkdirSync(path.dirname(kept), { recursive: true });
+  if (process.env['UPDATE_SCREENSHOT'] === '1' || !existsSync(kept)) writeFileSync(kept, shot);
+}
+
+/** The journey's document, API requests, and WebSockets all came by `protocol`. */
+function assertTransports(seen: Transports, protocol: string, handshake: number): void {
+  assert.equal(seen.document, protocol);
+  assert.deepEqual([...new Set(seen.api)], [protocol]);
+  assert.equal(seen.webSockets.get('channels'), handshake, 'the WebSocket of the kernel');
+}
+
 describe('a student with a browser', () => {
   const browser = chromiumBinary();
   it('logs in, opens JupyterLab and runs a cell', { skip: browser.skip }, async (t) => {
     const hub = await createHub();
     t.after(() => hub.dispose());
     await hub.start();
-    const profile = mkdtempSync(path.join(tmpdir(), 'jtp-browser-'));
-    t.after(() => {
-      rmSync(profile, { recursive: true, force: true });
-    });
-    const context = await chromium.launchPersistentContext(profile, {
-      executablePath: browser.path,
-      headless: true,
-      args: FLAGS,
-      viewport: { width: 1280, height: 800 },
-    });
-    t.after(() => context.close());
-    const page = await context.newPage();
-    page.setDefaultTimeout(120_000);
-    await page.goto(hub.url);
-    await page.fill('input[name=username]', 'zoe');
-    await page.fill('input[name=password]', 'jupyter');
-    await page.click('input[type=submit]');
-    await page.waitForURL(/\/user\/zoe\/lab/);
-    // The launcher's card for a notebook.
-    await page.locator('.jp-LauncherCard[data-category="Notebook"]').first().click();
-    const cell = page.locator('.jp-Notebook .jp-Cell .cm-content').first();
-    // What is run before the kernel answers is dropped by JupyterLab.
-    await page.getByText(/\| Idle$/).waitFor();
-    await cell.click();
-    await page.keyboard.type('sum(range(10))');
-    await page.keyboard.press('Shift+Enter');
-    const output = page.locator('.jp-OutputArea-output').first();
-    await output.waitFor();
-    assert.match((await output.textContent()) ?? '', /45/);
-    const shot = path.join(profile, 'jupyterlab.png');
-    await page.screenshot({ path: shot });
-    const kept = path.join(ROOT, 'docs', 'jupyterlab.png');
-    mkdirSync(path.dirname(kept), { recursive: true });
-    if (process.env['UPDATE_SCREENSHOT'] === '1' || !existsSync(kept)) copyFileSync(shot, kept);
+    const context = await openBrowser(t, browser.path);
+    assertTransports(await journey(await context.newPage(), hub), 'http/1.1', 101);
+  });
+
+  it('does so over TLS, all of it in HTTP/2', { skip: browser.skip }, async (t) => {
+    const authority = await Authority.create();
+    const { cert, key } = await authority.issue(['127.0.0.1']);
+    const hub = await createHub(TLS_CONFIG, { ca: authority.cert });
+    t.after(() => hub.dispose());
+    writeFileSync(path.join(hub.folder, 'tls.crt'), cert);
+    writeFileSync(path.join(hub.folder, 'tls.key'), key, { mode: 0o600 });
+    await hub.start();
+    const context = await openBrowser(t, browser.path);
+    assertTransports(await journey(await context.newPage(), hub), 'h2', 200);
   });
 });

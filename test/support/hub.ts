@@ -83,6 +83,8 @@ export interface HubPlace {
   readonly host?: string;
   /** Base URL without the slash at its end. */
   readonly base?: string;
+  /** PEM of the authority of its certificate, when it is reached with TLS. */
+  readonly ca?: string;
 }
 
 /** One JupyterHub. */
@@ -100,13 +102,19 @@ export class Hub {
     this.folder = folder;
     this.publicPort = place.port ?? publicPort;
     this.#place = place;
-    this.#agent = new Agent(place.socket === undefined ? {} : { connect: { socketPath: place.socket } });
+    this.#agent = new Agent({
+      connect: {
+        ...(place.socket === undefined ? {} : { socketPath: place.socket }),
+        ...(place.ca === undefined ? {} : { ca: place.ca }),
+      },
+    });
     this.#ports = { api, hub };
     this.#extraConfig = extraConfig;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${String(this.publicPort)}`;
+    const scheme = this.#place.ca === undefined ? 'http' : 'https';
+    return `${scheme}://127.0.0.1:${String(this.publicPort)}`;
   }
 
   get apiPort(): number {
@@ -247,9 +255,9 @@ export class Hub {
   async openKernel(server: string): Promise<Kernel> {
     const kernel = await this.json('POST', `${server}api/kernels`, { name: 'python3' });
     const { host, path: asked } = this.#address(`${server}api/kernels/${String(kernel['id'])}/channels`);
-    const { socket } = this.#place;
+    const { socket, ca } = this.#place;
     const base = socket === undefined ? this.url.replace('http', 'ws') : `ws+unix:${socket}:`;
-    return Kernel.open(base + asked, host);
+    return Kernel.open(base + asked, host, ca);
   }
 
   /** The hub process alone, without any farewell. */
@@ -334,9 +342,9 @@ export class Kernel {
     });
   }
 
-  static async open(url: string, host?: string): Promise<Kernel> {
+  static async open(url: string, host?: string, ca?: string): Promise<Kernel> {
     const headers = { authorization: `token ${TOKEN}`, ...(host === undefined ? {} : { host }) };
-    const socket = new WebSocket(url, { headers });
+    const socket = new WebSocket(url, { headers, ...(ca === undefined ? {} : { ca }) });
     await new Promise((resolve, reject) => {
       socket.once('open', resolve);
       socket.once('error', reject);
