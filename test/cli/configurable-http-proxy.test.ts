@@ -43,7 +43,8 @@ describe('configurable-http-proxy', () => {
       args: ['--pid-file', pidFile, '--default-target', target, '--no-include-prefix'],
     });
     await chp.says(new RegExp(`^\\d{4}-.*Z \\[ConfigProxy\\] info: Route added / -> ${target}$`, 'm'));
-    await until(() => existsSync(pidFile), 'the pid file');
+    // It is there before it says anything.
+    await until(() => existsSync(pidFile) && readFileSync(pidFile, 'utf8') !== '', 'the pid file');
     assert.equal(readFileSync(pidFile, 'utf8'), String(chp.child.pid));
     assert.equal((await chp.call('POST', '/api/routes/user/%E7%A7%80', { target, user: 'x' })).status, 201);
     const { body } = await request(`http://127.0.0.1:${String(chp.port)}/user/%E7%A7%80/tree?a`);
