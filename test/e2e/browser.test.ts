@@ -43,9 +43,6 @@ interface Transports {
 
 async function openBrowser(t: TestContext, executablePath: string): Promise<BrowserContext> {
   const profile = mkdtempSync(path.join(tmpdir(), 'jtp-browser-'));
-  t.after(() => {
-    rmSync(profile, { recursive: true, force: true });
-  });
   const context = await chromium.launchPersistentContext(profile, {
     executablePath,
     headless: true,
@@ -53,7 +50,11 @@ async function openBrowser(t: TestContext, executablePath: string): Promise<Brow
     viewport: { width: 1280, height: 800 },
     ignoreHTTPSErrors: true,
   });
-  t.after(() => context.close());
+  t.after(async () => {
+    await context.close();
+    // Not before: it writes to it until the end.
+    rmSync(profile, { recursive: true, force: true });
+  });
   return context;
 }
 
