@@ -132,6 +132,14 @@ describe('JTP_MAX_CONNECTIONS_PER_ADDRESS', () => {
     const started = await start(t);
     const silent = [await come(t, started.port, '127.0.0.2'), await come(t, started.port, '127.0.0.2')];
     await comeUntilKept(t, started.port, () => silent.some(({ isClosed }) => isClosed));
+    // Those that have left cannot be asked to leave in another's place.
+    for (const peer of silent) peer.socket.destroy();
+    for (const accepted of [0, 1])
+      await comeUntilKept(t, started.port, (peer) => {
+        if (peer.socket.bytesWritten === 0) peer.send(UPGRADE);
+        return started.server.accepted > accepted;
+      });
+    await isTurnedAway(await come(t, started.port, '127.0.0.2'));
   });
 
   it('does not hold for those behind a proxy', async (t) => {
