@@ -2,7 +2,7 @@
 // in src/README.md.
 import tseslint from 'typescript-eslint';
 
-/** folder → folders of src/ whose modules it may import besides its own, `errors.ts` and `log.ts`. */
+/** folder → folders of src/ whose modules it may import besides its own, `errors.ts`, `log.ts` and `url.ts`. */
 const MAY_IMPORT = {
   http1: [],
   http2: ['http1'],

@@ -5,6 +5,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import type { ChpAddress } from '../config/chp.ts';
+import { parseUrl } from '../url.ts';
 
 const CROSS_SITE = 'This API takes no requests from web pages: set CONFIGPROXY_AUTH_TOKEN.\n';
 const FOREIGN_HOST =
@@ -21,7 +22,7 @@ export function refusalWithoutToken(headers: IncomingHttpHeaders, address: ChpAd
 }
 
 function isOwn(origin: string, host: string): boolean {
-  return URL.canParse(origin) && host !== '' && new URL(origin).host === host.toLowerCase();
+  return host !== '' && parseUrl(origin)?.host === host.toLowerCase();
 }
 
 /** Whoever reaches other addresses comes from elsewhere, by whatever name. */

@@ -11,6 +11,7 @@ import { chpUrl, tlsServerOptions } from '../config/chp.ts';
 import { defaultStaticConfiguration } from '../config/load-static.ts';
 import type { EntryPointConfiguration, StaticConfiguration } from '../config/static.ts';
 import { errorText, ProxyError } from '../errors.ts';
+import { isUrl } from '../url.ts';
 import type { ChpOptions } from './chp-options.ts';
 
 /** The entry points of the command. */
@@ -150,7 +151,7 @@ function assertConsistent(options: ChpOptions, isGiven: Given): void {
 
 function isTarget(url: string): boolean {
   if (/^(?:http\+unix|unix\+http):\/\/%2f[^/]/i.test(url)) return true;
-  return /^https?:\/\//i.test(url) && URL.canParse(url);
+  return /^https?:\/\//i.test(url) && isUrl(url);
 }
 
 function isFolder(path: string): boolean {

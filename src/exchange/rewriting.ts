@@ -3,6 +3,7 @@
 
 import type { Request } from '../http1/request.ts';
 import type { TargetAddress } from '../upstream/target-address.ts';
+import { parseUrl } from '../url.ts';
 import type { Route } from './route.ts';
 
 /** What is to be changed. */
@@ -66,7 +67,7 @@ export class Rewriting {
   /** The header lines of an answer with the Location that the client can use. */
   redirect(lines: string, request: Request, address: TargetAddress): string {
     return lines.replace(LOCATION_LINE, (line, before: string, name: string, origin: string) => {
-      if (!URL.canParse(origin) || new URL(origin).host !== address.hostHeader) return line;
+      if (parseUrl(origin)?.host !== address.hostHeader) return line;
       const { autoRewrite, protocolRewrite } = this.#options;
       const scheme = protocolRewrite ?? origin.slice(0, origin.indexOf(':'));
       const host = autoRewrite && request.host !== '' ? request.host : address.hostHeader;

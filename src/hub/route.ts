@@ -3,6 +3,7 @@
 import type { RouterConfiguration, ServiceConfiguration } from '../config/dynamic.ts';
 import { ProxyError } from '../errors.ts';
 import { listOf } from '../runtime/short-lists.ts';
+import { isUrl } from '../url.ts';
 import { normalizeRoutespec, routeName, routeRule } from './routespec.ts';
 
 /** Anything JSON can say. */
@@ -61,17 +62,6 @@ function assertTarget(target: string): void {
     throw new ProxyError('JTP_ERR_ROUTE_INVALID', {
       message: `target ${JSON.stringify(target)}: expected http://host:port, https://host:port or http+unix://%2Fpath`,
     });
-}
-
-/** `URL.canParse`, of which Node 20 has a quick form, in use after some thousand calls, that takes Latin-1 for UTF-8 and says no. */
-function isUrl(text: string): boolean {
-  if (/^[\u0000-\u007f]*$/.test(text)) return URL.canParse(text);
-  try {
-    return new URL(text).href !== '';
-  } catch {
-    // It is none.
-    return false;
-  }
 }
 
 /** Scheme and authority alone, as nearly all targets are: taking them apart costs more than all else about a route. */

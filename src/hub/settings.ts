@@ -7,6 +7,7 @@ import { nearest } from '../config/nearest.ts';
 import { LOG_LEVELS } from '../config/static-schema.ts';
 import { parseDurationMs } from '../config/duration.ts';
 import { errorText, ProxyError } from '../errors.ts';
+import { parseUrl } from '../url.ts';
 
 /** Where the REST API is: the hub's machine only. */
 export const LOOPBACK = '127.0.0.1';
@@ -16,9 +17,8 @@ const name = text.min(1, 'expected a name, found an empty string');
 const table = z.record(text, z.unknown());
 
 const httpUrl = text.refine((value) => {
-  if (!URL.canParse(value)) return false;
-  const { protocol, hostname } = new URL(value);
-  return (protocol === 'http:' || protocol === 'https:') && hostname !== '';
+  const url = parseUrl(value);
+  return (url?.protocol === 'http:' || url?.protocol === 'https:') && url.hostname !== '';
 }, 'expected a URL such as "http://127.0.0.1:8099"');
 
 const errorTarget = text.refine(

@@ -1,6 +1,7 @@
 // Server URLs: what may stand in `servers.url`, and where it leads.
 
 import { ProxyError } from '../errors.ts';
+import { parseUrl } from '../url.ts';
 
 /** Where a target listens. */
 export interface TargetAddress {
@@ -60,16 +61,6 @@ export function parseTargetUrl(url: string): TargetAddress {
     path: parsed.pathname.replace(/\/+$/, ''),
     query: parsed.search.slice(1),
   };
-}
-
-/** Not with `URL.canParse`: of names outside ASCII, Node 20's says now this and now that (its quick form takes Latin-1 for UTF-8). */
-function parseUrl(url: string): URL | undefined {
-  try {
-    return new URL(url);
-  } catch {
-    // It is none.
-    return undefined;
-  }
 }
 
 /** `unix:/path`, `unix:///path`, and `http+unix://%2Fpath/prefix` as JupyterHub writes it. */
