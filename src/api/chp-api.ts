@@ -12,7 +12,7 @@ import type {
 import { z } from 'zod';
 import type { ChpAddress } from '../config/chp.ts';
 import { errorText, ProxyError } from '../errors.ts';
-import type { HubRoute, Json } from '../hub/route.ts';
+import type { Json } from '../hub/route.ts';
 import type { Logger } from '../log.ts';
 import { boundConnections } from './bounded-connections.ts';
 import { hostFirst, pathOfRoutespec, routespecOfPath } from './chp-path.ts';
@@ -23,7 +23,7 @@ import { openApiDocument } from './open-api.ts';
 import {
   chpDocument,
   chpText,
-  inactiveSince,
+  wantedRoutes,
   MAX_ROUTE_BYTES,
   pathOf,
   restOf,
@@ -124,15 +124,15 @@ function refusalChecker({
 function read(request: FastifyRequest, reply: FastifyReply, options: ChpApiOptions): FastifyReply {
   if (restOf(request) === '') {
     options.counters.routesRead();
-    return reply
-      .header('content-type', 'application/json')
-      .send(
-        listing(
-          allRoutes(request, options),
-          (found) =>
-            `${JSON.stringify(pathOfRoutespec(found.routespec))}:${chpText(found, options.activity)}`,
-        ),
-      );
+    return reply.header('content-type', 'application/json').send(
+      listing(
+        wantedRoutes(request, options.table.routes, {
+          activity: options.activity,
+          wrongDate: (text) => `Invalid datestamp '${text}' must be ISO8601.`,
+        }),
+        (found) => `${JSON.stringify(pathOfRoutespec(found.routespec))}:${chpText(found, options.activity)}`,
+      ),
+    );
   }
   const found = options.table.routes.get(wanted(request, options));
   return found === undefined
@@ -169,18 +169,6 @@ async function remove(
   await options.table.change({ add: [], remove: [routespec] });
   options.log.info(`Route removed ${pathOfRoutespec(routespec)}`);
   return reply.code(204).send();
-}
-
-function allRoutes(request: FastifyRequest, { table, activity }: ChpApiOptions): Iterable<HubRoute> {
-  const routes = table.routes.values();
-  const since = inactiveSince(request);
-  if (since === '') return routes;
-  const limit = Date.parse(since);
-  if (Number.isNaN(limit))
-    throw new ProxyError('JTP_ERR_API_REQUEST', {
-      message: `Invalid datestamp '${since}' must be ISO8601.`,
-    });
-  return [...routes].filter(({ routespec }) => activity.lastActivity(routespec) < limit);
 }
 
 function sendJson(reply: FastifyReply, text: string): FastifyReply {

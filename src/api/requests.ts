@@ -22,9 +22,10 @@ export interface RouteTable {
 
 /** When something last happened on a route. */
 export interface RouteActivity {
-  /** Milliseconds since the epoch. */
-  readonly lastActivity: (routespec: string) => number;
-  /** The same, and of what users do, as opposed to what their open tabs do by themselves: 0 when that is nothing so far. */
+  /**
+   * Milliseconds since the epoch; `user`: of what users do, as opposed to what their open tabs do by themselves, 0 when that is nothing so
+   * far.
+   */
   readonly clocks: (routespec: string) => { readonly last: number; readonly user: number };
   /** Whether anything has passed since the route was added. */
   readonly isUsed: (routespec: string) => boolean;
@@ -65,10 +66,31 @@ export function restOf(request: FastifyRequest): string {
 }
 
 /** `inactiveSince` of a request under both its names; empty when it is not asked for. */
-export function inactiveSince(request: FastifyRequest): string {
+function inactiveSince(request: FastifyRequest): string {
   if (!request.url.includes('?')) return '';
   const { searchParams } = new URL(request.url, 'http://localhost');
   return searchParams.get('inactiveSince') ?? searchParams.get('inactive_since') ?? '';
+}
+
+/**
+ * The routes that a request for a list wants: all, or those on which nothing has happened since `inactiveSince`. Without `activity` nobody keeps
+ * track, and none can be said to have been idle. Throws ProxyError JTP_ERR_API_REQUEST, in the words of `wrongDate`, for what is no date.
+ */
+export function wantedRoutes(
+  request: FastifyRequest,
+  routes: ReadonlyMap<string, HubRoute>,
+  options: {
+    readonly activity: RouteActivity | undefined;
+    readonly wrongDate: (text: string) => string;
+  },
+): Iterable<HubRoute> {
+  const { activity, wrongDate } = options;
+  const since = inactiveSince(request);
+  if (since === '') return routes.values();
+  const limit = Date.parse(since);
+  if (Number.isNaN(limit)) throw new ProxyError('JTP_ERR_API_REQUEST', { message: wrongDate(since) });
+  if (activity === undefined) return [];
+  return [...routes.values()].filter(({ routespec }) => activity.clocks(routespec).last < limit);
 }
 
 /** The fields that tell when a route was used; configurable-http-proxy has the first. */

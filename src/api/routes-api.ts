@@ -18,7 +18,7 @@ import {
   activityFields,
   chpDocument,
   chpText,
-  inactiveSince,
+  wantedRoutes,
   MAX_ROUTE_BYTES,
   pathOf,
   restOf,
@@ -142,14 +142,15 @@ function registerChpRoutes(app: FastifyInstance, { table, activity }: RoutesApiO
   for (const url of ['/api/routes', '/api/routes/*']) {
     app.get(url, (request, reply) => {
       if (restOf(request) === '')
-        return reply
-          .type(JSON_TYPE)
-          .send(
-            listing(
-              idleRoutes(request, table, activity),
-              (route) => `${JSON.stringify(pathOfRoutespec(route.routespec))}:${chpText(route, activity)}`,
-            ),
-          );
+        return reply.type(JSON_TYPE).send(
+          listing(
+            wantedRoutes(request, table.routes, {
+              activity,
+              wrongDate: (text) => `inactiveSince: expected an ISO 8601 date, found "${text}"`,
+            }),
+            (route) => `${JSON.stringify(pathOfRoutespec(route.routespec))}:${chpText(route, activity)}`,
+          ),
+        );
       const route = existing(request, table);
       return route === undefined
         ? fail(reply, 404, 'there is no such route')
@@ -170,24 +171,6 @@ function registerChpRoutes(app: FastifyInstance, { table, activity }: RoutesApiO
       return reply.code(204).send();
     });
   }
-}
-
-/** When nobody keeps track of activity, no route can be said to have been idle since some time. */
-function idleRoutes(
-  request: FastifyRequest,
-  table: RouteTable,
-  activity: RouteActivity | undefined,
-): Iterable<HubRoute> {
-  const routes = table.routes.values();
-  const since = inactiveSince(request);
-  if (since === '') return routes;
-  const limit = Date.parse(since);
-  if (Number.isNaN(limit))
-    throw new ProxyError('JTP_ERR_API_REQUEST', {
-      message: `inactiveSince: expected an ISO 8601 date, found "${since}"`,
-    });
-  if (activity === undefined) return [];
-  return [...routes].filter(({ routespec }) => activity.lastActivity(routespec) < limit);
 }
 
 function wanted(request: FastifyRequest): string {

@@ -170,7 +170,6 @@ async function serveMetrics(
 /** The same clocks, whose setting is measured. */
 function timed(activity: RouteActivity, metrics: ChpMetrics): RouteActivity {
   return {
-    lastActivity: (routespec) => activity.lastActivity(routespec),
     clocks: (routespec) => activity.clocks(routespec),
     isUsed: (routespec) => activity.isUsed(routespec),
     begin: (routespec) => {

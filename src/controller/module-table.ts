@@ -140,7 +140,7 @@ export class ModuleTable {
   async #tellActivity(): Promise<void> {
     const { backend } = this.#options;
     for (const routespec of this.routes.keys()) {
-      const at = this.#activity?.lastActivity(routespec) ?? 0;
+      const at = this.#activity?.clocks(routespec).last ?? 0;
       if (at <= (this.#stored.get(routespec) ?? 0)) continue;
       await backend.update(pathOfRoutespec(routespec), { last_activity: new Date(at) });
       this.#stored.set(routespec, at);

@@ -64,12 +64,7 @@ export class ActivityClock {
     this.#timer.unref();
   }
 
-  /** Milliseconds since the epoch. */
-  lastActivity(routespec: string): number {
-    return this.#clocks.get(routespec)?.last ?? this.#start;
-  }
-
-  /** The same, and of what a user did: 0 when that is nothing so far. */
+  /** Milliseconds since the epoch; `user`: of what a user did, 0 when that is nothing so far. */
   clocks(routespec: string): { readonly last: number; readonly user: number } {
     return this.#clocks.get(routespec) ?? this.#unknown;
   }

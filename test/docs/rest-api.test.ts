@@ -62,7 +62,6 @@ async function makeApis(
   const chp = createChpApi({
     table: store,
     activity: {
-      lastActivity: () => 0,
       clocks: () => ({ last: 0, user: 0 }),
       isUsed: () => false,
       begin: nothing,

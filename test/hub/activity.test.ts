@@ -27,13 +27,13 @@ describe('the activity of routes', () => {
     const { clock } = startClock(t, join(temporaryFolder(t), 'activity'));
     const before = Date.now();
     clock.begin(SPEC);
-    assert.ok(clock.lastActivity(SPEC) >= before);
+    assert.ok(clock.clocks(SPEC).last >= before);
     assert.equal(clock.clocks(SPEC).user, 0);
     clock.note([{ router: ROUTER, agoMs: 3_600_000 }]);
-    assert.ok(clock.lastActivity(SPEC) >= before);
-    const begun = clock.lastActivity(SPEC);
+    assert.ok(clock.clocks(SPEC).last >= before);
+    const begun = clock.clocks(SPEC).last;
     clock.note([{ router: ROUTER, agoMs: -5000, userAgoMs: 1000 }]);
-    assert.ok(clock.lastActivity(SPEC) >= begun + 5000);
+    assert.ok(clock.clocks(SPEC).last >= begun + 5000);
     const { user } = clock.clocks(SPEC);
     clock.note([
       { router: ROUTER, agoMs: 0, userAgoMs: 9000 },
@@ -45,11 +45,11 @@ describe('the activity of routes', () => {
   it('takes over what somebody else knows, if that is later', (t) => {
     const { clock } = startClock(t, join(temporaryFolder(t), 'activity'));
     clock.restore(SPEC, 1000);
-    assert.equal(clock.lastActivity(SPEC), 1000);
+    assert.equal(clock.clocks(SPEC).last, 1000);
     clock.restore(SPEC, 500);
-    assert.equal(clock.lastActivity(SPEC), 1000);
+    assert.equal(clock.clocks(SPEC).last, 1000);
     clock.restore(SPEC, 2000);
-    assert.equal(clock.lastActivity(SPEC), 2000);
+    assert.equal(clock.clocks(SPEC).last, 2000);
   });
 
   it('outlives the program, privately, for the routes that are there', (t) => {
@@ -67,7 +67,7 @@ describe('the activity of routes', () => {
       SPEC,
     ]);
     const second = startClock(t, file);
-    assert.equal(second.clock.lastActivity(SPEC), first.clock.lastActivity(SPEC));
+    assert.equal(second.clock.clocks(SPEC).last, first.clock.clocks(SPEC).last);
     assert.equal(second.clock.clocks(SPEC).user, first.clock.clocks(SPEC).user);
     assert.deepEqual(second.lines, []);
   });
@@ -77,7 +77,7 @@ describe('the activity of routes', () => {
     writeFileSync(join(folder, 'activity'), '{');
     const { clock, lines } = startClock(t, join(folder, 'activity'));
     assert.match(String(lines[0]?.['msg']), /begins anew/);
-    assert.ok(clock.lastActivity(SPEC) <= Date.now());
+    assert.ok(clock.clocks(SPEC).last <= Date.now());
     const other = startClock(t, join(folder, 'missing', 'activity'));
     for (let index = 0; index < 2; index++) {
       other.clock.begin(SPEC);
