@@ -3,7 +3,7 @@
 
 import type { Socket } from 'node:net';
 import type { Logger } from '../log.ts';
-import { plainAddress } from '../http1/address.ts';
+import { ipv6Groups, plainAddress } from '../http1/address.ts';
 import type { Evictable } from './quiet-connections.ts';
 import { QuietConnections } from './quiet-connections.ts';
 import { Refusals } from './refusals.ts';
@@ -97,9 +97,5 @@ function newShare(): Share {
 
 /** The first four groups of an IPv6 address: any host has all that begin with them. Source: RFC 4291 §2.5.1. */
 export function network64(address: string): string {
-  const [before = [], after = []] = address
-    .split('::')
-    .map((part) => part.split(':').filter((group) => group !== ''));
-  const zeros = new Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0');
-  return [...before, ...zeros, ...after].slice(0, 4).join(':');
+  return ipv6Groups(address).slice(0, 4).join(':');
 }

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { endianness } from 'node:os';
+import { ipv6Groups } from './address.ts';
 
 /** How often is looked; a list that takes long to read is read less often. */
 const LOOK_MS = 1000;
@@ -138,11 +139,7 @@ function addressBytes(address: string): number[] {
     tail === undefined
       ? plain
       : plain.slice(0, -tail.length) + groupsOf(tail.split('.').map(Number)).join(':');
-  const [before = [], after = []] = text
-    .split('::')
-    .map((part) => part.split(':').filter((group) => group !== ''));
-  const missing = Array.from({ length: 8 - before.length - after.length }, () => '0');
-  return [...before, ...missing, ...after].flatMap((group) => {
+  return ipv6Groups(text).flatMap((group) => {
     const value = Number.parseInt(group, 16);
     return [value >> 8, value & 0xff];
   });
