@@ -1,10 +1,9 @@
 // Entry of the controller process; which controller it becomes is told by the supervisor.
 
-import { createLogger } from '../log.ts';
 import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
+import { createLogger } from '../log.ts';
 import { runChild } from '../supervisor/child.ts';
 import type { ControllerStart, ToController } from '../supervisor/messages.ts';
-
 import { HeldServers } from './held-servers.ts';
 
 /** What every kind of controller can be told. */

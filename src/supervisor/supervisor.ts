@@ -9,10 +9,10 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { StaticConfiguration } from '../config/static.ts';
+import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { Generation } from './generation.ts';
-import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import { bindControllerServers, ListeningSockets } from './listening-sockets.ts';
 import type { ControllerKind, ControllerServer } from './messages.ts';
 import { createRuntimeFolder, removeRuntimeFolder } from './runtime-folder.ts';

@@ -19,17 +19,15 @@ export function observe(
   records: readonly TargetRecord[],
   normalise: (text: string) => string,
 ): Observation {
-  const fields = new Map<string, string>();
-  const set = (field: string, value: string): void => {
-    fields.set(normalise(field), normalise(value));
-  };
-  set('outcome', answer.outcome);
-  answer.interim.forEach((message, index) => {
-    addMessage(`interim${String(index + 1)} `, message, set);
+  return collect(normalise, (set) => {
+    set('outcome', answer.outcome);
+    answer.interim.forEach((message, index) => {
+      addMessage(`interim${String(index + 1)} `, message, set);
+    });
+    if (answer.final !== undefined) addMessage('', answer.final, set);
+    if (answer.tunnel !== '') set('tunnel', answer.tunnel);
+    addRecords(records, set);
   });
-  if (answer.final !== undefined) addMessage('', answer.final, set);
-  if (answer.tunnel !== '') set('tunnel', answer.tunnel);
-  return new Map([...fields, ...observeRecords(records, normalise)]);
 }
 
 /** Flattens what reached the servers. */
@@ -37,15 +35,24 @@ export function observeRecords(
   records: readonly TargetRecord[],
   normalise: (text: string) => string,
 ): Observation {
+  return collect(normalise, (set) => {
+    addRecords(records, set);
+  });
+}
+
+function collect(normalise: (text: string) => string, add: (set: Setter) => void): Observation {
   const fields = new Map<string, string>();
-  const set = (field: string, value: string): void => {
+  add((field, value) => {
     fields.set(normalise(field), normalise(value));
-  };
+  });
+  return fields;
+}
+
+function addRecords(records: readonly TargetRecord[], set: Setter): void {
   set('target', records.length === 0 ? 'none' : records.map(({ target }) => target).join(', '));
   records.forEach(({ message }, index) => {
     addRequest(index === 0 ? 'upstream' : `upstream${String(index + 1)}`, message, set);
   });
-  return fields;
 }
 
 /** The fields in which two observations differ, sorted. */
