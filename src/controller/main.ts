@@ -19,28 +19,31 @@ export interface RunningController {
 const servers = new HeldServers();
 let running: Promise<RunningController> | undefined;
 
+/** Each kind is loaded with what it needs, and nothing else. */
+const LOAD = {
+  traefik: () => import('./traefik-controller.ts'),
+  hub: () => import('./hub-controller.ts'),
+  chp: () => import('./chp-controller.ts'),
+};
+
+/** What the kind named at the start needs, before it is known what it is to do; what goes wrong is said when that is known. */
+function preload(kind: string | undefined): void {
+  if (kind === 'traefik' || kind === 'hub' || kind === 'chp') LOAD[kind]().catch(() => undefined);
+}
+
 async function start(message: ControllerStart): Promise<RunningController> {
   const log = createLogger('controller', message.static.log);
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'the controller met a mistake of the program');
     process.exit(1);
   });
-  // Each is loaded with what it needs, and nothing else.
   switch (message.controller.kind) {
     case 'traefik':
-      return (await import('./traefik-controller.ts')).startTraefikController(message, log);
+      return (await LOAD.traefik()).startTraefikController(message, log);
     case 'hub':
-      return (await import('./hub-controller.ts')).startHubController(
-        { ...message, servers },
-        message.controller.settings,
-        log,
-      );
+      return (await LOAD.hub()).startHubController({ ...message, servers }, message.controller.settings, log);
     case 'chp':
-      return (await import('./chp-controller.ts')).startChpController(
-        { ...message, servers },
-        message.controller.settings,
-        log,
-      );
+      return (await LOAD.chp()).startChpController({ ...message, servers }, message.controller.settings, log);
   }
 }
 
@@ -76,4 +79,5 @@ async function onMessage(received: unknown, handle: unknown): Promise<void> {
   }
 }
 
+preload(process.argv[2]);
 runChild({ title: 'jtp controller', onMessage });

@@ -4,11 +4,9 @@
 //      └─ a child cannot start: one line, ended             ├─ a child dies: it is started again, slower if it dies at once
 //                                                           └─ a child says nothing for too long: it is killed
 
-import { fork } from 'node:child_process';
 import type { ChildProcess, SendHandle } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { StaticConfiguration } from '../config/static.ts';
 import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import type { Logger } from '../log.ts';
@@ -21,9 +19,8 @@ import type {
   ToController,
   ToWorker,
 } from './messages.ts';
-
-const WORKER_PROGRAM = fileURLToPath(new URL('../worker/worker.js', import.meta.url));
-const CONTROLLER_PROGRAM = fileURLToPath(new URL('../controller/main.js', import.meta.url));
+import { forkController, forkWorker } from './programs.ts';
+import type { EarlyController } from './programs.ts';
 
 /** A child that lived shorter than this waits longer before it is started again. */
 const STABLE_MS = 5000;
@@ -38,6 +35,8 @@ export interface GenerationOptions {
   readonly static: StaticConfiguration;
   readonly workers: number;
   readonly controller: ControllerKind;
+  /** The first controller, when one has been started before. */
+  readonly earlyController?: EarlyController | undefined;
   readonly log: Logger;
   /** The supervisor's own folder, and a name in it that no other generation has. */
   readonly sharedFolder: string;
@@ -146,10 +145,11 @@ export class Generation {
   // The controller.
 
   #startController(): void {
-    const child = fork(CONTROLLER_PROGRAM, [], {
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
+    const { earlyController, controller } = this.#options;
+    const { process: child, said } = earlyController?.take() ?? {
+      process: forkController(controller.kind),
+      said: [],
+    };
     this.#controller = child;
     this.#controllerStartedAt = Date.now();
     this.#controllerSilence = 0;
@@ -163,6 +163,7 @@ export class Generation {
     child.on('exit', (code, signal) => {
       this.#onControllerExit(code, signal);
     });
+    for (const message of said) this.#onControllerMessage(message);
   }
 
   #onControllerMessage(message: FromController): void {
@@ -232,10 +233,7 @@ export class Generation {
   // The workers.
 
   #startWorker(slot: Slot): void {
-    const child = fork(WORKER_PROGRAM, [], {
-      serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
+    const child = forkWorker();
     slot.process = child;
     slot.isListening = false;
     slot.isResting = false;

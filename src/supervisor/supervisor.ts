@@ -15,6 +15,7 @@ import type { Logger } from '../log.ts';
 import { Generation } from './generation.ts';
 import { bindControllerServers, ListeningSockets } from './listening-sockets.ts';
 import type { ControllerKind, ControllerServer } from './messages.ts';
+import type { EarlyController } from './programs.ts';
 import { createRuntimeFolder, removeRuntimeFolder } from './runtime-folder.ts';
 import { ServiceManager } from './service-manager.ts';
 
@@ -28,6 +29,8 @@ export interface SupervisorOptions {
   /** 0 = a controller alone. */
   readonly workers: number;
   readonly controller: ControllerKind;
+  /** The first controller, when one has been started before; it ends with a supervisor that does not come to need it. */
+  readonly earlyController?: EarlyController;
   /** What the controller accepts on. */
   readonly servers: readonly ControllerServer[];
   readonly log: Logger;
@@ -133,6 +136,7 @@ class Supervisor {
       static: configuration,
       workers: this.#options.workers,
       controller: this.#options.controller,
+      earlyController: this.#options.earlyController,
       log: this.#log,
       sharedFolder: this.#folder,
       name: String(++this.#generations),
@@ -282,6 +286,7 @@ class Supervisor {
     if (this.#state !== 'stopping' || this.#all().length > 0) return;
     // The last controller may have been asked something until now.
     for (const socket of this.#serverSockets.values()) socket.close();
+    this.#options.earlyController?.end();
     removeRuntimeFolder(this.#folder);
     this.#resolve?.(this.#exitCode);
   }
