@@ -187,7 +187,11 @@ export function overviewDocument(runtime: Runtime): Record<string, unknown> {
     tcp: { routers: none, services: none, middlewares: none },
     udp: { routers: none, services: none },
     certificates: none,
-    features: { tracing: '', metrics: '', accessLog: false },
+    features: {
+      tracing: '',
+      metrics: runtime.static.prometheus === undefined ? '' : 'Prometheus',
+      accessLog: false,
+    },
     ...compact({ providers }),
   };
 }

@@ -25,10 +25,15 @@ export interface ReadApiOptions {
   readonly startedAt: Date;
   readonly version: string;
   readonly isTerminating: () => boolean;
+  /** The text of `prometheus@internal`; absent: there are no metrics. */
+  readonly readMetrics?: () => Promise<string>;
 }
 
 /** Set by the workers: which of the built-in services is meant. */
 const SERVICE_HEADER = 'x-jtp-service';
+
+/** As Traefik says it. */
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8; escaping=underscores';
 
 /** Traefik's own types say text/plain for errors although they are JSON. */
 const ERROR_TYPE = 'text/plain; charset=utf-8';
@@ -63,13 +68,17 @@ export function registerReadApi(app: FastifyInstance, options: ReadApiOptions): 
   const { static: configuration, runtime } = options;
   const base = (configuration.api?.basePath ?? '/').replace(/\/+$/, '');
   app.addHook('onRequest', async (request, reply) => {
+    if (request.headers[SERVICE_HEADER] === 'prometheus@internal') {
+      const text = (await options.readMetrics?.()) ?? '';
+      return reply.header('content-type', METRICS_TYPE).send(Buffer.from(text));
+    }
     if (request.headers[SERVICE_HEADER] !== 'ping@internal') return;
     const status = options.isTerminating() ? (configuration.ping?.terminatingStatusCode ?? 503) : 200;
     const body = STATUS_CODES[status] ?? '';
     // Past the framework, which would add a type that Traefik does not send.
     reply.hijack();
     reply.raw.writeHead(status, { 'content-length': body.length }).end(request.method === 'HEAD' ? '' : body);
-    await Promise.resolve();
+    return undefined;
   });
   const list = (path: string, kind: string, documents: () => readonly Document[]): void => {
     app.get(`${base}/api/${path}`, (request, reply) => sendList(request, reply, documents()));

@@ -10,11 +10,11 @@ import net from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import type { CountsReport, ProcessMetrics } from '../observe/reports.ts';
+import type { ProcessMetrics } from '../observe/reports.ts';
 import type { TableChange } from '../runtime/table-change.ts';
 import { LineReader } from './lines.ts';
 import { messagesOf, workerMessage } from './messages.ts';
-import type { ActivityMessage } from './messages.ts';
+import type { ActivityMessage, CountsMessage } from './messages.ts';
 import { Outbox } from './outbox.ts';
 import type { Line } from './outbox.ts';
 
@@ -37,7 +37,7 @@ export interface ControlServerOptions {
   /** Routes that were used, told once a second. */
   readonly onActivity?: (routes: readonly ActivityMessage[]) => void;
   /** What was counted, told once a second and before `count` resolves. */
-  readonly onCounts?: (counts: CountsReport) => void;
+  readonly onCounts?: (counts: Omit<CountsMessage, 'process'>) => void;
   /** For tests; default SILENCE_MS. */
   readonly silenceMs?: number;
 }
@@ -198,7 +198,7 @@ export class ControlServer {
         this.#options.onActivity?.(message.routes);
         return;
       case 'counts':
-        if (message.counts !== undefined) this.#options.onCounts?.(message.counts);
+        this.#options.onCounts?.(message);
         if (message.process !== undefined) link.onCounted?.(message.process);
     }
   }

@@ -1,8 +1,8 @@
 // What the controller and the workers say to each other.
 
 import { z } from 'zod';
-import { countsReport, processMetrics } from '../observe/reports.ts';
-import type { CountsReport, ProcessMetrics } from '../observe/reports.ts';
+import { countsReport, processMetrics, refusedReport, trafficReport } from '../observe/reports.ts';
+import type { CountsReport, ProcessMetrics, RefusedReport, TrafficReport } from '../observe/reports.ts';
 import type { TableChange } from '../runtime/table-change.ts';
 
 /** Worker → controller. Every message of the controller is answered, in order: `applied` for a change, `took` for all else. */
@@ -17,7 +17,10 @@ export type WorkerMessage =
 
 /** What a worker has counted since the last time, and what its process looks like. */
 export interface CountsMessage {
+  /** For the command configurable-http-proxy. */
   readonly counts?: CountsReport | undefined;
+  readonly traffic?: TrafficReport | undefined;
+  readonly refused?: RefusedReport | undefined;
   readonly process?: ProcessMetrics | undefined;
 }
 
@@ -45,6 +48,8 @@ export const workerMessage = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('counts'),
     counts: countsReport.optional(),
+    traffic: trafficReport.optional(),
+    refused: refusedReport.optional(),
     process: processMetrics.optional(),
   }),
 ]);

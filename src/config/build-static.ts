@@ -13,6 +13,8 @@ import type {
 } from './dynamic.ts';
 import { buildTlsOptions } from './build-tls-options.ts';
 import { readLimits } from './limits.ts';
+import { buildPrometheus } from './prometheus.ts';
+import type { PrometheusConfiguration } from './prometheus.ts';
 import { buildRedirection, checkRedirections } from './redirection.ts';
 import { isTable } from './schema.ts';
 import type { Decoded } from './schema.ts';
@@ -58,6 +60,16 @@ export class Table {
       : [];
   }
 
+  /** Of a map whose values are texts. */
+  names(name: string): ReadonlyMap<string, string> {
+    const value = this.#values[name];
+    return new Map(
+      value instanceof Map
+        ? [...value].map(([key, text]: [unknown, unknown]) => [String(key), String(text)])
+        : [],
+    );
+  }
+
   items(name: string): readonly Table[] {
     const value = this.#values[name];
     return Array.isArray(value) ? value.map((item: unknown) => new Table(item)) : [];
@@ -93,14 +105,22 @@ export function buildStatic(
   const root = new Table(tree);
   const api = root.has('api') ? buildApi(root.table('api'), problems) : undefined;
   const ping = root.has('ping') ? buildPing(root.table('ping')) : undefined;
-  const entryPoints = buildEntryPoints(root, { api, ping, format: origin.format }, problems);
+  const prometheus = buildPrometheus(root.table('metrics'), problems);
+  const entryPoints = buildEntryPoints(root, { api, ping, prometheus, format: origin.format }, problems);
   if (api?.entryPoint !== undefined && !entryPoints.has(api.entryPoint))
     problems.push({
       path: ['api', 'entryPoint'],
       message: `there is no entry point "${api.entryPoint}"; defined are ${[...entryPoints.keys()].join(', ')}`,
     });
-  if (ping !== undefined && !ping.manualRouting && !entryPoints.has(ping.entryPoint))
-    problems.push({ path: ['ping', 'entryPoint'], message: `there is no entry point "${ping.entryPoint}"` });
+  for (const [path, routed] of [
+    [['ping'], ping],
+    [['metrics', 'prometheus'], prometheus],
+  ] as const)
+    if (routed !== undefined && !routed.manualRouting && !entryPoints.has(routed.entryPoint))
+      problems.push({
+        path: [...path, 'entryPoint'],
+        message: `there is no entry point "${routed.entryPoint}"`,
+      });
   checkRedirections(entryPoints, problems);
   const providers = root.table('providers');
   const file = buildFileProvider(providers, problems);
@@ -116,6 +136,7 @@ export function buildStatic(
     ...(tlsOptions === undefined ? {} : { tlsOptions }),
     ...(api === undefined ? {} : { api }),
     ...(ping === undefined ? {} : { ping }),
+    ...(prometheus === undefined ? {} : { prometheus }),
     log: buildLog(root.table('log')),
     limits: readLimits(process.env, problems),
     serversTransport: buildServersTransport(root.table('serversTransport')),
@@ -255,6 +276,7 @@ function buildEntryPoints(
   context: {
     readonly api: ApiConfiguration | undefined;
     readonly ping: PingConfiguration | undefined;
+    readonly prometheus: PrometheusConfiguration | undefined;
     readonly format: 'v1' | 'v3';
   },
   problems: BuildProblem[],
@@ -262,10 +284,11 @@ function buildEntryPoints(
   const found = new Map<string, EntryPointConfiguration>();
   for (const [name, entryPoint] of root.entries('entryPoints'))
     found.set(name, buildEntryPoint(name, entryPoint, problems));
-  const { api, ping, format } = context;
+  const { api, ping, prometheus, format } = context;
   if (found.size === 0 && format === 'v3') found.set('http', implicitEntryPoint('http', ':80'));
   const needsTraefik =
-    api?.insecure === true || (ping !== undefined && ping.entryPoint === 'traefik' && !ping.manualRouting);
+    api?.insecure === true ||
+    [ping, prometheus].some((routed) => routed?.entryPoint === 'traefik' && !routed.manualRouting);
   if (needsTraefik && !found.has('traefik')) found.set('traefik', implicitEntryPoint('traefik', ':8080'));
   const names = [...found.keys()].sort();
   const sorted = new Map<string, EntryPointConfiguration>();

@@ -114,6 +114,20 @@ export const STATIC_FIELDS: Fields = {
     { allowEmpty: true },
   ),
   ping: struct({ entryPoint: string, manualRouting: bool, terminatingStatusCode: int }, { allowEmpty: true }),
+  metrics: struct({
+    addInternals: bool,
+    prometheus: struct(
+      {
+        entryPoint: string,
+        manualRouting: bool,
+        buckets: strings,
+        ...all(bool, 'addEntryPointsLabels', 'addRoutersLabels', 'addServicesLabels'),
+        headerLabels: map(string),
+      },
+      { allowEmpty: true },
+    ),
+    ...all(unsupported, 'datadog', 'statsD', 'influxDB2', 'otlp'),
+  }),
   log: struct(
     {
       level: choice(...LOG_LEVELS),
@@ -138,7 +152,6 @@ export const STATIC_FIELDS: Fields = {
   ...all(
     unsupported,
     'accessLog',
-    'metrics',
     'tracing',
     'certificatesResolvers',
     'hostResolver',
@@ -171,6 +184,10 @@ export const STATIC_V1_FIELDS: Fields = {
   file: struct({ filename: string, directory: string, watch: bool }, { allowEmpty: true }),
   api: struct({ entryPoint: string, dashboard: bool, debug: bool }, { allowEmpty: true }),
   ping: struct({ entryPoint: string }, { allowEmpty: true }),
+  metrics: struct({
+    prometheus: struct({ entryPoint: string, buckets: strings }, { allowEmpty: true }),
+    ...all(unsupported, 'datadog', 'statsd', 'influxdb'),
+  }),
   entryPoints: map(
     struct({
       address: string,
@@ -209,7 +226,6 @@ export const STATIC_V1_FIELDS: Fields = {
     'consul',
     'web',
     'rest',
-    'metrics',
     'acme',
     'tracing',
     'constraints',

@@ -5,6 +5,7 @@ import type { LimitsConfiguration } from './limits.ts';
 
 import type { ChpTls } from './chp.ts';
 import type { TlsOptionsConfiguration } from './dynamic.ts';
+import type { PrometheusConfiguration } from './prometheus.ts';
 
 /** `[host]:port` taken apart; an empty host means all interfaces. Source: Traefik documentation, EntryPoints. */
 export interface ListenAddress {
@@ -172,6 +173,8 @@ export interface StaticConfiguration {
   readonly tlsOptions?: TlsOptionsConfiguration;
   readonly api?: ApiConfiguration;
   readonly ping?: PingConfiguration;
+  /** `metrics.prometheus`; absent: nothing is counted. */
+  readonly prometheus?: PrometheusConfiguration;
   readonly log: LogConfiguration;
   readonly serversTransport: ServersTransportConfiguration;
   /** Not from the file: from the environment. */

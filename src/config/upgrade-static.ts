@@ -46,6 +46,7 @@ export function upgradeStatic(v1: Decoded, notices: string[]): Decoded {
     }),
     api: api === undefined ? undefined : compact({ ...api, entryPoint: apiEntryPoint(api) }),
     ping: v1['ping'],
+    metrics: v1['metrics'],
     log: upgradeLog(v1),
     serversTransport: compact({
       insecureSkipVerify: v1['insecureSkipVerify'],

@@ -121,8 +121,9 @@ export async function startChpController(
 function countsFor(metrics: ChpMetrics | undefined): Pick<EngineControllerOptions, 'onCounts'> {
   if (metrics === undefined) return {};
   return {
-    onCounts: (counts) => {
-      metrics.note(counts);
+    onCounts: ({ counts, refused }) => {
+      if (counts !== undefined) metrics.note(counts);
+      if (refused !== undefined) metrics.noteRefused(refused);
     },
   };
 }

@@ -8,14 +8,14 @@ import type { FastifyInstance } from 'fastify';
 import { NO_SCHEMAS } from '../api/no-schemas.ts';
 import { registerReadApi } from '../api/read-api.ts';
 import { ControlServer } from '../channel/control-server.ts';
-import type { ActivityMessage } from '../channel/messages.ts';
+import type { ActivityMessage, CountsMessage } from '../channel/messages.ts';
 import { API_SOCKET, CONTROL_SOCKET } from '../channel/socket-names.ts';
 import type { DynamicConfiguration } from '../config/dynamic.ts';
 import type { StaticConfiguration } from '../config/static.ts';
 import type { Logger } from '../log.ts';
 import { createMiddleware } from '../middleware/middleware.ts';
 import { builtInServices, internalConfiguration, withEntryPointAuth } from '../provider/internal.ts';
-import type { CountsReport, ProcessMetrics } from '../observe/reports.ts';
+import type { ProcessMetrics } from '../observe/reports.ts';
 import type { DynamicPatch } from '../runtime/dynamic-patch.ts';
 import { Runtime } from '../runtime/runtime.ts';
 import type { TableChange } from '../runtime/table-change.ts';
@@ -25,6 +25,7 @@ import { parseTargetUrl } from '../upstream/target-address.ts';
 import { assertUsableTransport } from '../upstream/transport.ts';
 import { VERSION } from '../version.ts';
 import { TlsUpkeep } from './tls-upkeep.ts';
+import { TrafficWatch } from './traffic-watch.ts';
 
 /** What may be wanted some time, and takes long to make, is made so long after the start. */
 const LATER_MS = 3000;
@@ -39,7 +40,7 @@ export interface EngineControllerOptions {
   /** Routes that were used, from each worker once a second. Present where routes are a hub's. */
   readonly onActivity?: (routes: readonly ActivityMessage[]) => void;
   /** What the workers have counted, where there are metrics. */
-  readonly onCounts?: (counts: CountsReport) => void;
+  readonly onCounts?: (counts: CountsMessage) => void;
 }
 
 /** Runtime, channel and read API of one engine. */
@@ -53,6 +54,8 @@ export class EngineController {
   /** The command configurable-http-proxy brings its certificate along. */
   readonly #hasOwnTls: boolean;
   readonly #upkeep: TlsUpkeep;
+  /** Where there are Traefik's metrics. */
+  readonly #traffic: TrafficWatch | undefined;
   /** Resolves when clients that are to be offered our own certificate get it. */
   #offered: Promise<void> = Promise.resolve();
   #laterTimer: NodeJS.Timeout | undefined;
@@ -63,6 +66,9 @@ export class EngineController {
     const defaultCertificate = new DefaultCertificate(stateFolder(process.env), options.log);
     const runtime = createRuntime(options, defaultCertificate);
     this.runtime = runtime;
+    const { prometheus } = options.static;
+    const traffic = prometheus === undefined ? undefined : new TrafficWatch(runtime, prometheus);
+    this.#traffic = traffic;
     this.#defaultCertificate = defaultCertificate;
     this.#hasOwnTls = [...options.static.entryPoints.values()].some(
       ({ serverTls }) => serverTls !== undefined,
@@ -83,7 +89,10 @@ export class EngineController {
       snapshot: () => runtime.snapshot(),
       onSilent: options.onSilentWorker,
       ...(options.onActivity === undefined ? {} : { onActivity: options.onActivity }),
-      ...(options.onCounts === undefined ? {} : { onCounts: options.onCounts }),
+      onCounts: (counts) => {
+        options.onCounts?.(counts);
+        traffic?.note(counts);
+      },
     });
     this.#apiPath = join(options.runtimeFolder, API_SOCKET);
     this.#api = fastify({
@@ -99,17 +108,25 @@ export class EngineController {
       startedAt: new Date(),
       version: VERSION,
       isTerminating: () => this.#isTerminating,
+      ...(traffic === undefined
+        ? {}
+        : { readMetrics: async () => traffic.metrics.render(await this.count()) }),
     });
   }
 
   /** A provider's whole configuration; resolves when it is live in every accepting worker. */
   replace(provider: string, configuration: DynamicConfiguration): Promise<void> {
-    return this.#publish(this.runtime.replace(provider, configuration));
+    return this.#publishRoutes(this.runtime.replace(provider, configuration));
   }
 
   /** A change to a provider's configuration; resolves when it is live in every accepting worker. */
   patch(provider: string, patch: DynamicPatch): Promise<void> {
-    return this.#publish(this.runtime.patch(provider, patch));
+    return this.#publishRoutes(this.runtime.patch(provider, patch));
+  }
+
+  #publishRoutes(change: TableChange | undefined): Promise<void> {
+    if (change !== undefined) this.#traffic?.metrics.reloaded();
+    return this.#publish(change);
   }
 
   async #publish(change: TableChange | undefined): Promise<void> {

@@ -43,6 +43,11 @@ export class ClientAddresses {
     );
   }
 
+  /** How many were refused so far. */
+  get refused(): number {
+    return this.#refusals.count;
+  }
+
   /**
    * Counts a socket that has just been accepted until it is closed; false when its address has as many as it may have, and none of them
    * is quiet: else the quietest goes. `now` on the scale of `Deadlines`.

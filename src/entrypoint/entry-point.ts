@@ -77,6 +77,8 @@ export class EntryPoint {
   readonly #addresses: ClientAddresses;
   readonly #quietConnections = new QuietConnections(this.#connections);
   readonly #quietGreetings = new QuietConnections(this.#greeting);
+  #refusals: Refusals | undefined;
+  #refusedByWorker = 0;
   #isDraining = false;
   #onEmpty: (() => void) | undefined;
   #onListenFailed: ((cause: Error) => void) | undefined;
@@ -145,7 +147,7 @@ export class EntryPoint {
             this.#adopt({ socket, tlsOptions: DEFAULT_TLS_OPTIONS, isHttp2: false, first: undefined });
           });
     this.#server = net.createServer(SOCKET_OPTIONS, (socket) => {
-      if (this.#addresses.admits(socket, deadlines.now) && options.admits()) take(socket);
+      if (this.#addresses.admits(socket, deadlines.now) && this.#admits()) take(socket);
       // A reset frees the descriptor at once.
       else socket.resetAndDestroy();
     });
@@ -154,6 +156,12 @@ export class EntryPoint {
       else log.error({ err: error, entryPoint: this.name }, 'the entry point cannot accept');
     });
     this.#limitConnections();
+  }
+
+  #admits(): boolean {
+    const isAdmitted = this.#options.admits();
+    if (!isAdmitted) this.#refusedByWorker++;
+    return isAdmitted;
   }
 
   /** Node closes what is too much before anything else is done for it. */
@@ -172,6 +180,7 @@ export class EntryPoint {
       { entryPoint: this.name, limit: limits.maxConnections },
       'too many connections: some were refused (JTP_MAX_CONNECTIONS)',
     );
+    this.#refusals = refusals;
     this.#server.on('drop', () => {
       refusals.note();
       this.giveWay();
@@ -181,6 +190,24 @@ export class EntryPoint {
   /** Connections that are open, idle ones included. */
   get connectionCount(): number {
     return this.#connections.size + this.#greeting.size;
+  }
+
+  /** Connections that were refused so far, by the limit that they met: of an address, of this entry point, of the worker's open files. */
+  get refused(): Readonly<Record<'address' | 'entrypoint' | 'descriptors', number>> {
+    return {
+      address: this.#addresses.refused,
+      entrypoint: this.#refusals?.count ?? 0,
+      descriptors: this.#refusedByWorker,
+    };
+  }
+
+  /** Sockets that are open, those of tunnels included. */
+  socketCount(): Promise<number> {
+    return new Promise((resolve) => {
+      this.#server.getConnections((error, count) => {
+        resolve(error === null ? count : 0);
+      });
+    });
   }
 
   /** Where it listens; undefined before and after. */

@@ -17,6 +17,11 @@ export class Refusals {
     };
   }
 
+  /** How many so far. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** One more. */
   note(): void {
     this.#count++;

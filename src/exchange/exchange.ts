@@ -28,6 +28,7 @@ import { forwardedLines, forwardedTreatment, schemeOf } from './forwarded.ts';
 import type { ForwardedPolicy } from './forwarded.ts';
 import { interimLines, reasonOf, requestHead, responseLines, upgradeOf } from './heads.ts';
 import { KeptBody } from './kept-body.ts';
+import type { Measurement, Measuring } from './measurement.ts';
 import { reportFailure } from './report.ts';
 import type { Rewriting } from './rewriting.ts';
 import type { BalancedService, Route } from './route.ts';
@@ -46,6 +47,8 @@ export interface ExchangeContext {
   readonly activity?: ActivityRecorder | undefined;
   /** Absent: nobody asks how many there are. */
   readonly metrics?: RequestCounters | undefined;
+  /** Absent: nobody asks what they were like. */
+  readonly measuring?: Measuring | undefined;
 }
 
 /** Requests with these methods may be sent twice. Source: RFC 9110 §9.2.2. */
@@ -55,6 +58,9 @@ const IDEMPOTENT = new Set('GET HEAD OPTIONS PUT DELETE TRACE PROPFIND REPORT SE
 const ATTEMPTS = 3;
 
 const NO_NAMES: readonly string[] = [];
+
+/** What is counted for a client that did not wait for its answer. Source: Traefik. */
+const CLIENT_GONE = 499;
 
 /** With answers of our own to a state that passes soon. */
 const RETRY_SOON = 'Retry-After: 1\r\n';
@@ -85,6 +91,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
   #held: 'no' | 'queued' | 'looking' = 'no';
   #requestTrailers: Trailers | undefined;
   #status = 0;
+  #measurement: Measurement | undefined;
   #isDone = false;
 
   constructor(client: Downstream, request: Request, head: MessageHead, context: ExchangeContext) {
@@ -95,9 +102,10 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
   }
 
   /** Goes through the route's middlewares and on to its service. */
-  start(route: Route): void {
+  start(route: Route, measurement: Measurement | undefined): void {
     this.#route = route;
     this.#client.exchange = this;
+    this.#measurement = measurement;
     if (route.chain.length === 0) {
       this.#send(NO_NAMES, '');
       return;
@@ -158,6 +166,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
       return;
     }
     this.#current = server;
+    this.#measurement?.sent(service);
     const { rewriting } = this.#context;
     const { address } = server.target;
     let host = !service.balancer.passHostHeader || this.#request.host === '' ? address.hostHeader : undefined;
@@ -269,6 +278,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
   onRequestBody(chunk: Buffer, start: number, end: number): void {
     const server = this.#server;
     if (server === undefined) return;
+    if (this.#measurement !== undefined) this.#measurement.requestBytes += end - start;
     // Nothing has reached the server yet, or it may have closed the connection before.
     const isWanted = !server.isConnected || (server.isReused && IDEMPOTENT.has(this.#request.method));
     (this.#kept ??= new KeptBody()).add(chunk, start, end, isWanted);
@@ -294,6 +304,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
 
   onClientGone(error: ProxyError): void {
     if (this.#isDone) return;
+    this.#measurement?.done(this.#status === 0 ? CLIENT_GONE : this.#status);
     this.#finish(() => {
       this.#context.log.debug({ router: this.#route?.name, code: error.code }, 'the client went away');
       if (this.#held === 'queued') this.#target?.dequeue(this);
@@ -328,6 +339,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
 
   onResponseBody(chunk: Buffer, start: number, end: number): void {
     if (this.#isDone) return;
+    if (this.#measurement !== undefined) this.#measurement.responseBytes += end - start;
     const client = this.#client;
     const isWritable =
       client.writesInPlace === true
@@ -341,6 +353,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
   onResponseEnd(trailers: Trailers): void {
     if (this.#isDone) return;
     this.#context.activity?.record(this.#route, this.#request, this.#status);
+    this.#measurement?.done(this.#status);
     this.#finish(() => {
       this.#client.finishResponse(trailers);
     });
@@ -368,6 +381,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
       counters,
     );
     if (this.#client.hasBegun) {
+      this.#measurement?.done(this.#status);
       this.#finish(() => {
         this.#client.destroy();
       });
@@ -417,6 +431,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
     const { tunnels } = this.#context;
     const protocol = upgradeOf(head);
     const lines = interimLines(head);
+    const onEnd = this.#measurement?.whenTunnelEnds();
     this.#finish(() => {
       const { socket, early } = this.#client.pass(head.reason(), lines, protocol);
       tunnels.open({
@@ -426,13 +441,15 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
         target: server.target,
         router: this.#route?.name ?? '',
         protocol,
+        onEnd,
       });
     });
   }
 
   /** Answers a request that no router takes. */
-  refuse(status: number): void {
+  refuse(status: number, measurement: Measurement | undefined): void {
     this.#client.exchange = this;
+    this.#measurement = measurement;
     this.#answer(status);
   }
 
@@ -462,6 +479,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
 
   #finishWith(answer: Answer, headers: string): void {
     this.#context.metrics?.answered(answer.status);
+    if (!this.#isDone) this.#measurement?.answered(answer);
     this.#finish(() => {
       this.#client.answer(headers === '' ? answer : { ...answer, headers: answer.headers + headers });
     });

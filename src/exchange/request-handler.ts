@@ -62,11 +62,19 @@ export class RoutingHandler implements RequestHandler {
     if (route === undefined) this.#refuse(client, request, head, NOT_FOUND_ANSWER);
     // A client that shook hands for one name and asks for another could get around the other's client certificates.
     else if (route.tlsOptions !== client.tlsOptions) this.#refuse(client, request, head, MISDIRECTED_ANSWER);
-    else new Exchange(client, request, head, this.#context).start(route);
+    else
+      new Exchange(client, request, head, this.#context).start(
+        route,
+        this.#context.measuring?.begin(client, request, head, route),
+      );
   }
 
   #refuse(client: Downstream, request: Request, head: MessageHead, answer: Answer): void {
-    if (this.#context.errorPages === undefined) client.answer(answer);
-    else new Exchange(client, request, head, this.#context).refuse(answer.status);
+    const { errorPages, measuring } = this.#context;
+    if (errorPages === undefined && measuring === undefined) client.answer(answer);
+    else {
+      const measurement = measuring?.begin(client, request, head, undefined);
+      new Exchange(client, request, head, this.#context).refuse(answer.status, measurement);
+    }
   }
 }

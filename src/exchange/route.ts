@@ -1,6 +1,7 @@
 // What a matching router leads to: the middlewares to pass and the service that answers. Built once per router and worker.
 
 import type { Middleware } from '../middleware/middleware.ts';
+import type { Scope } from '../observe/traffic.ts';
 import type { LoadBalancer } from '../service/load-balancer.ts';
 import type { Target } from '../upstream/target.ts';
 import type { RouteClocks } from './activity.ts';
@@ -10,15 +11,22 @@ export interface BalancedService {
   readonly kind: 'loadBalancer';
   readonly name: string;
   readonly balancer: LoadBalancer;
+  /** Where its requests are counted, if they are. */
+  readonly scope?: Scope | undefined;
 }
 
 /** Who answers. */
 export type Service =
   | BalancedService
   /** The controller, over its private socket. */
-  | { readonly kind: 'controller'; readonly name: string; readonly target: Target }
-  | { readonly kind: 'noop'; readonly name: string }
-  | { readonly kind: 'stopped'; readonly name: string };
+  | {
+      readonly kind: 'controller';
+      readonly name: string;
+      readonly target: Target;
+      readonly scope?: undefined;
+    }
+  | { readonly kind: 'noop'; readonly name: string; readonly scope?: undefined }
+  | { readonly kind: 'stopped'; readonly name: string; readonly scope?: undefined };
 
 /** One enabled router as a worker sees it. */
 export interface Route {
@@ -30,6 +38,10 @@ export interface Route {
   service: Service | undefined;
   /** Segments of the prefix that the router's rule asks for; only where it is cut off (see rewriting.ts). */
   readonly prefixDepth?: number;
+  /** Where its requests are counted, if they are. */
+  readonly scope?: Scope | undefined;
+  /** It leads to a service of the proxy itself. */
+  readonly isInternal?: boolean;
   /** See activity.ts. */
   clocks?: RouteClocks;
 }

@@ -11,6 +11,7 @@
 import type { Socket } from 'node:net';
 import { ProxyError } from '../errors.ts';
 import { plainAddress } from './address.ts';
+import { handshakeOf } from './handshake.ts';
 import { answerHead, refusalFor } from './answer.ts';
 import type { Answer } from './answer.ts';
 import { AHEAD_BYTES, DISCARD_BYTES, PROBE_MS } from './client-bounds.ts';
@@ -102,6 +103,10 @@ export class ClientConnection implements Downstream, SocketOwner, Timed, HeldBac
 
   get bodyStallMs(): number {
     return this.#options.readTimeoutMs;
+  }
+
+  get handshake(): string | undefined {
+    return handshakeOf(this.socket);
   }
 
   // Reading.

@@ -54,6 +54,8 @@ export interface Downstream {
   readonly tlsOptions: string | undefined;
   /** The peer's address without zone or IPv4 mapping. */
   readonly remoteAddress: string;
+  /** TLS version and cipher suite by its IANA name, such as `1.3 TLS_AES_128_GCM_SHA256`; undefined for plaintext. */
+  readonly handshake: string | undefined;
   readonly forwarded: ForwardedMemo;
   exchange: ClientSideOfExchange | undefined;
   /** True: `write` copies what it cannot send at once. Else it is given bytes that stay as they are. */

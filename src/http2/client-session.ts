@@ -11,6 +11,7 @@ import type { Socket } from 'node:net';
 import { ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { plainAddress } from '../http1/address.ts';
+import { handshakeOf } from '../http1/handshake.ts';
 import type { Deadlines, Timed } from '../http1/deadlines.ts';
 import type { ForwardedMemo, RequestHandler } from '../http1/downstream.ts';
 import type { ParserLimits } from '../http1/parser.ts';
@@ -127,6 +128,10 @@ export class ClientSession implements Timed {
     socket.on('end', () => {
       this.destroy();
     });
+  }
+
+  get handshake(): string | undefined {
+    return handshakeOf(this.#socket);
   }
 
   #onStream(stream: ServerHttp2Stream, flags: number, fields: readonly string[]): void {

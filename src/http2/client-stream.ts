@@ -82,6 +82,10 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     return this.#session.remoteAddress;
   }
 
+  get handshake(): string | undefined {
+    return this.#session.handshake;
+  }
+
   get forwarded(): ForwardedMemo {
     return this.#session.forwarded;
   }

@@ -3,8 +3,8 @@
 
 import type * as Prometheus from 'prom-client';
 import type { Counter, Registry, Summary } from 'prom-client';
-import type { CountsReport, ProcessMetrics } from './reports.ts';
-import { watchProcess } from './process-metrics.ts';
+import type { CountsReport, ProcessMetrics, RefusedReport } from './reports.ts';
+import { aggregateText, watchProcess } from './process-metrics.ts';
 import { Timings } from './timings.ts';
 
 type Library = typeof Prometheus;
@@ -23,6 +23,8 @@ export class ChpMetrics {
   readonly #ws: Counter;
   readonly #proxied: Counter<'status'>;
   readonly #api: Counter<'status'>;
+  /** Not one of that program's. */
+  readonly #refused: Counter<'entrypoint' | 'reason'>;
   readonly #lookUps = new Timings();
   readonly #updates = new Timings();
 
@@ -53,6 +55,12 @@ export class ChpMetrics {
     this.#web = counter('requests_web', 'Requests other than for a WebSocket, without health checks');
     this.#proxied = byStatus('requests_proxy', 'Answers to requests, of targets or in their place');
     this.#api = byStatus('requests_api', 'Answers of the REST API');
+    this.#refused = new library.Counter({
+      name: 'jtp_connections_refused_total',
+      help: 'Connections that were refused, by entry point and by the limit that they met',
+      labelNames: ['entrypoint', 'reason'],
+      registers: [register],
+    });
   }
 
   static async create(): Promise<ChpMetrics> {
@@ -82,6 +90,11 @@ export class ChpMetrics {
   }
 
   /** From a worker. */
+  noteRefused(refused: RefusedReport): void {
+    for (const [entrypoint, reason, count] of refused) this.#refused.inc({ entrypoint, reason }, count);
+  }
+
+  /** From a worker. */
   note({ web, ws, answers, lookUps, updates }: CountsReport): void {
     this.#web.inc(web);
     this.#ws.inc(ws);
@@ -96,13 +109,8 @@ export class ChpMetrics {
 
   /** Everything as text, with what the workers tell about themselves. */
   async render(workers: readonly ProcessMetrics[]): Promise<string> {
-    const { AggregatorRegistry } = this.#library;
-    const own = (await this.#readProcess()).map((metric) =>
-      // The start of the one process that is told about is better than none.
-      metric.aggregator === 'omit' ? { ...metric, aggregator: 'first' } : metric,
-    );
-    const processes = AggregatorRegistry.aggregate([own, ...workers]);
-    return `${(await processes.metrics()).trimEnd()}\n\n${await this.#register.metrics()}`;
+    const processes = await aggregateText(this.#library, [await this.#readProcess(), ...workers]);
+    return `${processes}\n\n${await this.#register.metrics()}`;
   }
 }
 

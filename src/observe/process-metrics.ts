@@ -1,6 +1,7 @@
 // What Node and the operating system tell about one process, under the names that prom-client gives it. The library is only loaded where
 // metrics are asked for.
 
+import type * as Prometheus from 'prom-client';
 import type { ProcessMetrics } from './reports.ts';
 
 /** Begins to watch this process; what is returned reads it. */
@@ -22,4 +23,16 @@ export async function watchProcess(): Promise<() => Promise<ProcessMetrics>> {
       })),
     }));
   };
+}
+
+/** What all these processes tell about themselves as one text: times and memory are added up, lags averaged. Own ones come first. */
+export async function aggregateText(
+  { AggregatorRegistry }: typeof Prometheus,
+  [own = [], ...others]: readonly ProcessMetrics[],
+): Promise<string> {
+  const first = own.map((metric) =>
+    // The start of the one process that is told about is better than none.
+    metric.aggregator === 'omit' ? { ...metric, aggregator: 'first' } : metric,
+  );
+  return (await AggregatorRegistry.aggregate([first, ...others]).metrics()).trimEnd();
 }

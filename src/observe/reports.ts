@@ -23,6 +23,46 @@ export const countsReport = z.object({
   updates: timings,
 });
 
+const labels = {
+  status: z.int().nonnegative(),
+  method: z.string(),
+  protocol: z.string(),
+};
+const amount = z.number().nonnegative();
+
+/** What was counted between two reports about entry points, routers and services: one entry for each that had anything to do. */
+export type TrafficReport = z.infer<typeof trafficReport>;
+export const trafficReport = z.array(
+  z.object({
+    kind: z.enum(['entrypoint', 'router', 'service']),
+    /** As Traefik's labels have it. */
+    name: z.string(),
+    /** Of a router: the service that it leads to. */
+    service: z.string().optional(),
+    series: z.array(
+      z.object({
+        ...labels,
+        count: z.int().positive(),
+        seconds: amount,
+        requestBytes: amount,
+        responseBytes: amount,
+        /** How many durations are in each class, the last one for what is longer than all bounds. */
+        classes: z.array(z.int().nonnegative()),
+      }),
+    ),
+    /** Requests by the values of the headers that tell them apart; empty where there are none. */
+    headers: z.array(z.object({ ...labels, values: z.array(z.string()), count: z.int().positive() })),
+    /** Version and cipher suite of TLS → requests. */
+    handshakes: z.array(z.tuple([z.string(), z.int().positive()])),
+  }),
+);
+
+/** Connections that were refused between two reports: entry point, which limit it was, and how many. */
+export type RefusedReport = z.infer<typeof refusedReport>;
+export const refusedReport = z.array(
+  z.tuple([z.string(), z.enum(['address', 'entrypoint', 'descriptors']), z.int().positive()]),
+);
+
 /** The metrics of one process, as prom-client calls them. A value that is no number is null. */
 export type ProcessMetrics = z.infer<typeof processMetrics>;
 export const processMetrics = z.array(

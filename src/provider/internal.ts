@@ -24,6 +24,7 @@ export function builtInServices(
     ...(configuration.api === undefined ? [] : ['api@internal']),
     ...(configuration.api?.dashboard === true ? ['dashboard@internal'] : []),
     ...(configuration.ping === undefined ? [] : ['ping@internal']),
+    ...(configuration.prometheus === undefined ? [] : ['prometheus@internal']),
   ];
   const services = new Map<string, ServiceSpec>([['noop@internal', { kind: 'noop', name: 'noop@internal' }]]);
   for (const name of names) services.set(name, { kind: 'controller', name });
@@ -66,7 +67,7 @@ function redirections({ entryPoints }: StaticConfiguration): readonly {
 export function internalConfiguration(configuration: StaticConfiguration): DynamicConfiguration {
   const routers = new Map<string, RouterConfiguration>();
   const middlewares = new Map<string, MiddlewareConfiguration>();
-  const { api, ping } = configuration;
+  const { api, ping, prometheus } = configuration;
   if (api?.insecure === true) {
     const onTraefik = { entryPoints: ['traefik'] };
     routers.set('api', {
@@ -97,6 +98,14 @@ export function internalConfiguration(configuration: StaticConfiguration): Dynam
       rule: 'PathPrefix(`/ping`)',
       entryPoints: [ping.entryPoint],
       service: 'ping@internal',
+      priority: TOP_PRIORITY,
+      priorityText: '9223372036854775807',
+    });
+  if (prometheus !== undefined && !prometheus.manualRouting)
+    routers.set('prometheus', {
+      rule: 'PathPrefix(`/metrics`)',
+      entryPoints: [prometheus.entryPoint],
+      service: 'prometheus@internal',
       priority: TOP_PRIORITY,
       priorityText: '9223372036854775807',
     });

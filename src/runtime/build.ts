@@ -7,7 +7,11 @@ import type {
   RouterConfiguration,
   ServiceConfiguration,
 } from '../config/dynamic.ts';
-import type { RouterTlsConfiguration, StaticConfiguration } from '../config/static.ts';
+import type {
+  EntryPointConfiguration,
+  RouterTlsConfiguration,
+  StaticConfiguration,
+} from '../config/static.ts';
 import { parseUsersFile } from '../config/users-file.ts';
 import { errorText } from '../errors.ts';
 import { rulePredicate } from '../router/matchers.ts';
@@ -182,7 +186,9 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
     const tls = configuration.tls ?? (provider === 'internal' ? undefined : settings?.http.tls);
     const options = tls === undefined ? undefined : tlsOptionsName(tls, provider);
     const spec: RouterSpec = {
-      name: using.length > 1 ? `${name} on ${entryPoint}` : name,
+      ...(using.length > 1
+        ? { name: `${name} on ${entryPoint}`, label: hasModel(settings) ? `${entryPoint}-${name}` : name }
+        : { name }),
       entryPoints: listOf(entryPoint),
       rule: configuration.rule,
       priority,
@@ -210,6 +216,13 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
     tlsOptions,
     refused,
   };
+}
+
+/** Traefik makes a router of its own for each entry point that adds something to it. */
+function hasModel(entryPoint: EntryPointConfiguration | undefined): boolean {
+  return (
+    entryPoint !== undefined && (entryPoint.http.middlewares.length > 0 || entryPoint.http.tls !== undefined)
+  );
 }
 
 /** `default` is everybody's; other names are those of the router's provider. */

@@ -16,7 +16,7 @@ import { differences } from './dynamic-patch.ts';
 import type { DynamicPatch } from './dynamic-patch.ts';
 import { qualify } from './elements.ts';
 import type { MiddlewareState, RouterState, ServiceState } from './elements.ts';
-import type { RouterSpec, ServiceSpec, TableChange } from './table-change.ts';
+import type { RouterSpec, ServiceSpec, TableChange, TlsSpec } from './table-change.ts';
 import { ServersTransports } from './servers-transports.ts';
 import type { TransportChanges } from './servers-transports.ts';
 import { RuntimeTls } from './runtime-tls.ts';
@@ -100,6 +100,10 @@ export class Runtime {
 
   get services(): ReadonlyMap<string, ServiceState> {
     return this.#services;
+  }
+
+  get tls(): TlsSpec {
+    return this.#tls.spec;
   }
 
   get middlewares(): ReadonlyMap<string, MiddlewareState> {

@@ -19,6 +19,8 @@ export type MiddlewareSpec =
 export interface RouterSpec {
   /** Qualified: `router__2Fuser_2Fzoe_2F@file`. */
   readonly name: string;
+  /** The name in the metrics, where it is another one. */
+  readonly label?: string;
   /** Names of existing entry points. */
   readonly entryPoints: readonly string[];
   /** A rule in today's syntax (version-1 rules are translated before), known to parse. */
@@ -49,7 +51,7 @@ export type ServiceSpec =
       /** Qualified name of a transport of the same table; absent: the static configuration's. */
       readonly serversTransport?: string;
     }
-  /** `api@internal`, `ping@internal`, `dashboard@internal`: answered by the controller over its private socket. */
+  /** `api@internal`, `ping@internal`, `dashboard@internal`, `prometheus@internal`: answered by the controller over its private socket. */
   | { readonly kind: 'controller'; readonly name: string }
   /** `noop@internal`: 418. */
   | { readonly kind: 'noop'; readonly name: string }

@@ -39,6 +39,8 @@ export interface TunnelParts {
   readonly router: string;
   /** As the server confirmed it; frames are followed for `websocket` only. */
   readonly protocol: string;
+  /** Told when both sides are closed. */
+  readonly onEnd?: (() => void) | undefined;
 }
 
 /** Keeps the tunnels of a worker. */
@@ -153,6 +155,7 @@ export class Tunnel implements Timed {
   readonly #client: TunnelEnd;
   readonly #server: TunnelEnd;
   readonly #keeper: TunnelKeeper;
+  readonly #onEnd: (() => void) | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
 
   constructor(parts: TunnelParts, keeper: TunnelKeeper) {
@@ -161,6 +164,7 @@ export class Tunnel implements Timed {
     this.router = parts.router;
     this.target = parts.target;
     this.#keeper = keeper;
+    this.#onEnd = parts.onEnd;
     this.openedAt = now;
     this.lastDataAt = now;
     this.lastActivityAt = now;
@@ -280,5 +284,6 @@ export class Tunnel implements Timed {
     this.#keeper.deadlines.delete(this);
     this.target.onConnectionClosed();
     this.#keeper.onClosed(this);
+    this.#onEnd?.();
   }
 }

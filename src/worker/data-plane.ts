@@ -19,9 +19,11 @@ import { Rewriting } from '../exchange/rewriting.ts';
 import type { RequestHandler } from '../http1/downstream.ts';
 import { Deadlines } from '../http1/deadlines.ts';
 import { Departures } from '../http1/departures.ts';
+import type { CountsMessage } from '../channel/messages.ts';
 import type { Logger } from '../log.ts';
+import { Measuring } from '../exchange/measurement.ts';
 import { RequestCounters } from '../observe/request-counters.ts';
-import type { CountsReport } from '../observe/reports.ts';
+import { TrafficCounters } from '../observe/traffic.ts';
 import type { TableChange, TransportOptions } from '../runtime/table-change.ts';
 import { TlsTermination } from '../tls/termination.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -30,6 +32,7 @@ import { TargetRegistry } from '../upstream/target-registry.ts';
 import { newCounters, Target } from '../upstream/target.ts';
 import type { UpstreamCounters } from '../upstream/target.ts';
 import { Transport } from '../upstream/transport.ts';
+import { RefusalReporter } from './refusal-reporter.ts';
 import { descriptorBudget } from './descriptors.ts';
 import type { DescriptorBudget } from './descriptors.ts';
 import { WorkerTable } from './table.ts';
@@ -72,6 +75,8 @@ export class DataPlane {
   readonly #entryPoints: readonly EntryPoint[];
   readonly #activity: ActivityRecorder | undefined;
   readonly #metrics: RequestCounters | undefined;
+  readonly #traffic: TrafficCounters | undefined;
+  readonly #refusals: RefusalReporter | undefined;
   readonly #budget: DescriptorBudget;
   readonly #log: Logger;
   #refused = 0;
@@ -102,12 +107,15 @@ export class DataPlane {
       'controller',
     );
     this.#controller.references = 1;
+    this.#traffic = trafficCounters(configuration);
+    const traffic = this.#traffic;
     this.#table = new WorkerTable({
       entryPoints: configuration.entryPoints.keys(),
       targets: this.#targets,
       controller: this.#controller,
       transport,
       cutsPrefixes: configuration.chp?.includePrefix === false,
+      traffic,
       log,
     });
     const { mode = 'traefik' } = options;
@@ -143,10 +151,16 @@ export class DataPlane {
               errorPages: this.#errorPages,
               activity: this.#activity,
               metrics: this.#metrics,
+              measuring:
+                traffic === undefined
+                  ? undefined
+                  : new Measuring(traffic.entryPoint(entryPoint.name), traffic.options),
             }),
           ),
         }),
     );
+    if (this.#metrics !== undefined || traffic !== undefined)
+      this.#refusals = new RefusalReporter(this.#entryPoints);
   }
 
   /** Synchronous: when it returns, the next request sees the change. */
@@ -204,8 +218,20 @@ export class DataPlane {
   }
 
   /** What has been counted for the metrics since the last call; undefined when that is nothing. */
-  collectCounts(): CountsReport | undefined {
-    return this.#metrics?.take();
+  collectCounts(): Omit<CountsMessage, 'process'> | undefined {
+    const counts = this.#metrics?.take();
+    const traffic = this.#traffic?.take();
+    const refused = this.#refusals?.take();
+    if ([counts, traffic, refused].every((part) => part === undefined)) return undefined;
+    return { counts, traffic, refused };
+  }
+
+  /** Entry point → sockets that are open, those of tunnels included. */
+  async socketCounts(): Promise<ReadonlyMap<string, number>> {
+    const counts = this.#entryPoints.map(
+      async (entryPoint) => [entryPoint.name, await entryPoint.socketCount()] as const,
+    );
+    return new Map(await Promise.all(counts));
   }
 
   /** The open tunnels, with what passes through them. */
@@ -261,6 +287,18 @@ export class DataPlane {
     this.#departures.close();
     this.#deadlines.close();
   }
+}
+
+function trafficCounters({ prometheus }: StaticConfiguration): TrafficCounters | undefined {
+  if (prometheus === undefined) return undefined;
+  return new TrafficCounters({
+    buckets: prometheus.buckets,
+    entryPoints: prometheus.addEntryPointsLabels,
+    routers: prometheus.addRoutersLabels,
+    services: prometheus.addServicesLabels,
+    internals: prometheus.addInternals,
+    headers: [...prometheus.headerLabels.values()].map((name) => name.toLowerCase()),
+  });
 }
 
 /** What the configurable-http-proxy command answers before, or instead of, routing. */

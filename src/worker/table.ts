@@ -23,6 +23,7 @@ import { LoadBalancer } from '../service/load-balancer.ts';
 import type { Target } from '../upstream/target.ts';
 import type { TargetRegistry } from '../upstream/target-registry.ts';
 import { Transport } from '../upstream/transport.ts';
+import type { TrafficCounters } from '../observe/traffic.ts';
 import { RoutesOfService } from './routes-of-service.ts';
 import { TlsHosts } from './tls-hosts.ts';
 
@@ -65,6 +66,7 @@ export class WorkerTable {
   readonly #defaultTransport: Transport;
   readonly #controller: Target;
   readonly #cutsPrefixes: boolean;
+  readonly #traffic: TrafficCounters | undefined;
   readonly #log: Logger;
 
   constructor(options: {
@@ -75,12 +77,15 @@ export class WorkerTable {
     readonly transport: Transport;
     /** Routes have to know how long their prefix is. */
     readonly cutsPrefixes?: boolean;
+    /** Where the requests of routers and services are counted, if they are. */
+    readonly traffic?: TrafficCounters | undefined;
     readonly log: Logger;
   }) {
     this.#targets = options.targets;
     this.#controller = options.controller;
     this.#defaultTransport = options.transport;
     this.#cutsPrefixes = options.cutsPrefixes ?? false;
+    this.#traffic = options.traffic;
     this.#log = options.log;
     for (const name of options.entryPoints)
       this.#tables.set(name, {
@@ -170,6 +175,7 @@ export class WorkerTable {
           kind: 'loadBalancer',
           name: spec.name,
           balancer: new LoadBalancer(servers, spec.passHostHeader),
+          ...(this.#traffic === undefined ? {} : { scope: this.#traffic.service(spec.name) }),
         };
       }
     }
@@ -204,6 +210,7 @@ export class WorkerTable {
       tlsOptions: spec.tls ? (spec.tlsOptions ?? DEFAULT_TLS_OPTIONS) : undefined,
       chain,
       service: this.#services.get(spec.service)?.service,
+      ...(this.#traffic === undefined ? {} : counted(this.#traffic, spec)),
       ...(this.#cutsPrefixes ? { prefixDepth: prefixDepth(rule) } : {}),
     };
     if (known !== undefined) this.#unlink(known);
@@ -261,6 +268,15 @@ export class WorkerTable {
   logFault(error: unknown): void {
     this.#log.error({ err: error, reason: errorText(error) }, 'a change of the routing table failed');
   }
+}
+
+/** As the metrics call it; `stopped@internal` answers users of the hub, and no poller of ours. */
+function counted(
+  traffic: TrafficCounters,
+  { name, label = name, service }: RouterSpec,
+): Pick<Route, 'scope' | 'isInternal'> {
+  const isInternal = service.endsWith('@internal') && service !== 'stopped@internal';
+  return { scope: traffic.router(label, service), isInternal };
 }
 
 /** The number of segments that a path must have to match; of alternatives, the longest one's. */

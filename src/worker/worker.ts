@@ -25,6 +25,7 @@ class Worker {
   #hasTable = false;
   /** Where there are metrics. */
   #readProcess: Promise<() => Promise<ProcessMetrics>> | undefined;
+  readonly #countsSockets: boolean;
 
   constructor({ static: configuration, runtimeFolder, workerId, mode }: WorkerStart) {
     const log = createLogger(`worker ${String(workerId)}`, configuration.log);
@@ -32,7 +33,9 @@ class Worker {
       log.fatal({ err: error }, 'the worker met a mistake of the program');
       process.exit(1);
     });
-    if (configuration.chp?.hasMetrics === true) this.#readProcess = watchProcess();
+    if (configuration.chp?.hasMetrics === true || configuration.prometheus !== undefined)
+      this.#readProcess = watchProcess();
+    this.#countsSockets = configuration.prometheus !== undefined;
     this.#entryPoints = configuration.entryPoints.size;
     this.#plane = new DataPlane({
       static: configuration,
@@ -73,13 +76,28 @@ class Worker {
     const entries = this.#plane.collectActivity();
     if (entries.length > 0) this.#control.tellActivity(entries);
     const counts = this.#plane.collectCounts();
-    if (counts !== undefined) this.#control.tellCounts({ counts });
+    if (counts !== undefined) this.#control.tellCounts(counts);
   }
 
   async #tellProcess(): Promise<void> {
     const read = await this.#readProcess;
-    const process = await read?.();
-    if (this.#control.isConnected) this.#control.tellCounts({ counts: this.#plane.collectCounts(), process });
+    const process = [
+      ...((await read?.()) ?? []),
+      ...(this.#countsSockets ? [await this.#openConnections()] : []),
+    ];
+    if (this.#control.isConnected) this.#control.tellCounts({ ...this.#plane.collectCounts(), process });
+  }
+
+  /** Source of the name: Traefik documentation, metrics. */
+  async #openConnections(): Promise<ProcessMetrics[number]> {
+    const counts = await this.#plane.socketCounts();
+    return {
+      name: 'traefik_open_connections',
+      help: 'How many open connections exist, by entryPoint and protocol',
+      type: 'gauge',
+      aggregator: 'sum',
+      values: [...counts].map(([entrypoint, value]) => ({ labels: { entrypoint, protocol: 'TCP' }, value })),
+    };
   }
 
   get connections(): number {

@@ -37,8 +37,8 @@ async function startServer(t: TestContext) {
     snapshot: () => TABLE,
     onSilent: () => undefined,
     silenceMs: 60_000,
-    onCounts: (counts) => {
-      web += counts.web;
+    onCounts: ({ counts }) => {
+      web += counts?.web ?? 0;
     },
   });
   await server.start();

@@ -21,6 +21,7 @@ interface Started {
   readonly port: number;
   readonly server: ByteServer;
   readonly lines: readonly Record<string, unknown>[];
+  readonly plane: DataPlane;
 }
 
 /** Two connections for each address. */
@@ -29,7 +30,20 @@ async function start(t: TestContext, overrides: Partial<EntryPointConfiguration>
   const configuration = staticConfiguration([entryPoint('web', overrides)]);
   const { log, lines } = rememberingLogger();
   const plane = new DataPlane({
-    static: { ...configuration, limits: { ...configuration.limits, maxConnectionsPerAddress: 2 } },
+    static: {
+      ...configuration,
+      limits: { ...configuration.limits, maxConnectionsPerAddress: 2 },
+      prometheus: {
+        entryPoint: 'web',
+        manualRouting: true,
+        buckets: [1],
+        addEntryPointsLabels: false,
+        addRoutersLabels: false,
+        addServicesLabels: false,
+        addInternals: false,
+        headerLabels: new Map(),
+      },
+    },
     apiSocket: '/nonexistent/api.sock',
     log,
     workerId: 1,
@@ -39,7 +53,12 @@ async function start(t: TestContext, overrides: Partial<EntryPointConfiguration>
   });
   plane.apply(table([router('all', 'PathPrefix(`/`)', 'app')], [service('app', [server.url])]));
   await plane.listen();
-  return { port: plane.addresses().get('web')?.port ?? 0, server, lines };
+  return {
+    plane,
+    port: plane.addresses().get('web')?.port ?? 0,
+    server,
+    lines,
+  };
 }
 
 /** One that is kept, or cut at once. */
@@ -100,6 +119,15 @@ describe('JTP_MAX_CONNECTIONS_PER_ADDRESS', () => {
       said.map(({ refused, limit, entryPoint: name }) => ({ refused, limit, name })),
       [{ refused: 1, limit: 2, name: 'web' }],
     );
+  });
+
+  it('counts those it turns away for the metrics', async (t) => {
+    const started = await start(t);
+    await ask(t, started, '127.0.0.2');
+    await ask(t, started, '127.0.0.2');
+    for (let i = 0; i < 3; i++) await isTurnedAway(await come(t, started.port, '127.0.0.2'));
+    assert.deepEqual(started.plane.collectCounts()?.refused, [['web', 'address', 3]]);
+    assert.equal(started.plane.collectCounts(), undefined);
   });
 
   it('counts what has become a WebSocket', async (t) => {
