@@ -160,8 +160,8 @@ export class ClientSession implements Timed {
   }
 
   #idleDeadline(): number {
-    const { idleTimeoutMs, deadlines } = this.options;
-    return idleTimeoutMs === 0 ? 0 : deadlines.now + idleTimeoutMs;
+    const { idleTimeoutMs } = this.options;
+    return idleTimeoutMs === 0 ? 0 : this.#quietSince + idleTimeoutMs;
   }
 
   #livenessDeadline(): number {
@@ -171,12 +171,11 @@ export class ClientSession implements Timed {
 
   // What streams tell.
 
-  /** Each one, in the end. */
-  onStreamClosed(): void {
+  /** Each one, in the end. `quietSince`: since when nothing has happened on it, if that is not now; on the scale of `Deadlines.now`. */
+  onStreamClosed(quietSince = this.options.deadlines.now): void {
     this.#streams--;
-    if (this.#streams > 0) return;
-    this.#quietSince = this.options.deadlines.now;
-    this.deadline = this.#idleDeadline();
+    this.#quietSince = Math.max(this.#quietSince, quietSince);
+    if (this.#streams === 0) this.deadline = this.#idleDeadline();
   }
 
   onAnswered(): void {

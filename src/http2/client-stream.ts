@@ -1,6 +1,6 @@
 // One request of an HTTP/2 client: the stream as the exchange sees it.
 //
-//   open ──body──► (END_STREAM) ──► waiting ──response complete──► closed
+//   open ──body──► (END_STREAM) ──► waiting ──response complete──► answered ──all of it taken, or time──► closed
 //    │ └─ the response is complete before the body: the rest is not wanted, RST_STREAM(NO_ERROR)
 //    └─ RST_STREAM, or the connection is gone: the exchange hears of it at once ──► closed
 //   a WebSocket (RFC 8441): open ──pass──► the stream belongs to a tunnel
@@ -51,6 +51,12 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
   #body: GatheredBody | undefined;
   #isTimed = false;
   #isPaused = false;
+  /** The deadline is that of a client that does not take its response. */
+  #isAwaitingDrain = false;
+  /** Bytes of a complete response that had not been taken when it was last looked at. */
+  #untaken = 0;
+  /** Since when the client had taken nothing of a complete response when that was given up, on the scale of `Deadlines.now`. */
+  #stalledSince: number | undefined;
   /** The newest piece of the response: held until more comes, so that the last one can carry the end of the stream. */
   #held: Buffer | undefined;
   #sendsTrailers = false;
@@ -118,7 +124,14 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     this.#stream.once('trailers', (headers) => {
       this.#requestTrailers = requestTrailers(headers);
     });
-    this.#setDeadline(this.#session.options.readTimeoutMs);
+    this.#limitBody();
+  }
+
+  /** What we ourselves hold back does not count against the client, and one that does not take its response has its own limit. */
+  #limitBody(): void {
+    if (this.#state !== 'open' || this.#isAwaitingDrain) return;
+    const isAwaited = !this.#isRequestComplete && !this.#isPaused;
+    this.#setDeadline(isAwaited ? this.#session.options.readTimeoutMs : 0);
   }
 
   // Reading.
@@ -133,7 +146,7 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
       this.#remaining -= chunk.length;
     }
     if (this.exchange === undefined) return;
-    this.#setDeadline(this.#session.options.readTimeoutMs);
+    this.#limitBody();
     this.#body?.add(chunk);
   }
 
@@ -146,21 +159,21 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     }
     this.#body?.flush();
     this.#isRequestComplete = true;
-    this.deadline = 0;
+    this.#limitBody();
     // A request without a body was complete when its head was.
     if (this.#request?.framing.name !== 'none') this.exchange?.onRequestEnd(this.#requestTrailers);
   }
 
   pauseBody(): void {
     this.#isPaused = true;
-    this.deadline = 0;
+    this.#limitBody();
     this.#stream.pause();
   }
 
   resumeBody(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    if (!this.#isRequestComplete) this.#setDeadline(this.#session.options.readTimeoutMs);
+    this.#limitBody();
     if (!this.#stream.destroyed) this.#stream.resume();
   }
 
@@ -235,7 +248,18 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     if (held === undefined) stream.end();
     else stream.end(held);
     this.#session.onAnswered();
+    this.#limitTaking();
     this.#dropRequest();
+  }
+
+  /**
+   * The window of a client may stay at 0 for as long as it likes: the end of a response has the limit that the rest of it had, or else that of a
+   * connection without requests, as with HTTP/1.1.
+   */
+  #limitTaking(): void {
+    const { writeTimeoutMs, idleTimeoutMs } = this.#session.options;
+    this.#untaken = this.#stream.writableLength;
+    this.#setDeadline(writeTimeoutMs === 0 ? idleTimeoutMs : writeTimeoutMs);
   }
 
   /** RFC 9113 §8.1: a client that is still sending is told, without an error, that nobody wants it. */
@@ -244,7 +268,9 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     const stream = this.#stream;
     stream.off('aborted', streamOnAborted);
     if (stream.isPaused()) stream.resume();
-    stream.close(NGHTTP2_NO_ERROR);
+    // `close` waits for the same, but a stream that is destroyed meanwhile would then be taken for one whose reset has been sent.
+    if (stream.writableFinished) stream.close(NGHTTP2_NO_ERROR);
+    else stream.once('finish', streamOnFinish);
   }
 
   answer(answer: Answer): void {
@@ -302,12 +328,14 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
   }
 
   onDrain(): void {
-    this.deadline = 0;
+    this.#isAwaitingDrain = false;
+    this.#limitBody();
     this.exchange?.onClientDrain();
   }
 
   awaitDrain(): void {
     awaitRoom(this.#stream);
+    this.#isAwaitingDrain = true;
     this.#setDeadline(this.#session.options.writeTimeoutMs);
   }
 
@@ -321,16 +349,26 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
     this.exchange = undefined;
     this.#held = undefined;
     this.#release();
-    this.#session.onStreamClosed();
+    this.#session.onStreamClosed(this.#stalledSince);
     if (wasOpen) this.#session.onCancelled();
     exchange?.onClientGone(new ProxyError('JTP_ERR_HTTP_CLIENT_GONE'));
   }
 
   onDeadline(): void {
-    if (this.#isPaused && !this.#stream.writableNeedDrain) return;
-    if (!this.#hasBegun && !this.#isRequestComplete)
-      this.#refuse(new ProxyError('JTP_ERR_HTTP_BODY_TIMEOUT'));
-    else this.destroy();
+    if (this.#state === 'answered') this.#giveUp();
+    else if (this.#isAwaitingDrain || this.#hasBegun) this.destroy();
+    else this.#refuse(new ProxyError('JTP_ERR_HTTP_BODY_TIMEOUT'));
+  }
+
+  /** The client has not taken the end of its response, or only a part of it: then it gets as much time again. */
+  #giveUp(): void {
+    if (this.#stream.writableLength < this.#untaken) {
+      this.#limitTaking();
+      return;
+    }
+    const { deadlines, writeTimeoutMs, idleTimeoutMs } = this.#session.options;
+    this.#stalledSince = deadlines.now - (writeTimeoutMs === 0 ? idleTimeoutMs : writeTimeoutMs);
+    this.destroy();
   }
 
   pass(_reason: string, lines: string): Passed {
@@ -357,10 +395,9 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
   }
 
   #setDeadline(milliseconds: number): void {
-    if (milliseconds === 0 || this.#state !== 'open') return;
     const { deadlines } = this.#session.options;
-    this.deadline = deadlines.now + milliseconds;
-    if (this.#isTimed) return;
+    this.deadline = milliseconds === 0 ? 0 : deadlines.now + milliseconds;
+    if (this.#isTimed || milliseconds === 0) return;
     this.#isTimed = true;
     deadlines.add(this);
   }
@@ -376,6 +413,11 @@ function unsayable(what: string): ProxyError {
 /** The client has reset the stream. Without this, a stream that is paused would keep its end to itself. */
 function streamOnAborted(this: ServerHttp2Stream): void {
   this.destroy();
+}
+
+/** The response has been taken, and the request is not wanted. */
+function streamOnFinish(this: ServerHttp2Stream): void {
+  this.close(NGHTTP2_NO_ERROR);
 }
 
 function streamDestroySoon(this: ServerHttp2Stream): void {

@@ -92,15 +92,17 @@ export function requestFields(
   return [...Object.entries(pseudo), ...more];
 }
 
+const NO_WISHES: Buffer = Buffer.alloc(0);
+
 /** A connection that is ready for streams. */
 export class FrameClient {
   readonly peer: Peer;
   #stream = -1;
 
-  /** `isGreeted`: the peer has sent the preface. */
-  constructor(peer: Peer, { isGreeted = false } = {}) {
+  /** `isGreeted`: the peer has sent the preface. Else `wishes` is the payload of the settings that come with it. */
+  constructor(peer: Peer, { isGreeted = false, wishes = NO_WISHES } = {}) {
     this.peer = peer;
-    if (!isGreeted) this.send(Buffer.from(PREFACE, 'latin1'), frame(FRAME.settings, 0, 0));
+    if (!isGreeted) this.send(Buffer.from(PREFACE, 'latin1'), frame(FRAME.settings, 0, 0, wishes));
   }
 
   static async connect(t: Pick<TestContext, 'after'>, port: number): Promise<FrameClient> {
