@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { main } from '../dist/src/cli/main.js';
+import { main } from './program.js';
 
 // The command is known by the name of this file.
 await main(process.argv);

@@ -1,9 +1,10 @@
 // Compiles src/, test/ and bench/ into dist/. The compiler builds only what has changed since the last time; what it once made from a file
-// that is gone is removed first, so that no test of a former day runs.
+// that is gone is removed first, so that no test of a former day runs. Then the program is written into few files.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
+import { bundle } from './bundle.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const dist = path.join(root, 'dist');
@@ -28,3 +29,4 @@ else removeOrphans(dist);
 const tsc = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
 const result = spawnSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' });
 process.exitCode = result.status ?? 1;
+if (process.exitCode === 0) await bundle(root);

@@ -9,7 +9,7 @@ import type {
   FastifyRequest,
   FastifyServerOptions,
 } from 'fastify';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ChpAddress } from '../config/chp.ts';
 import { errorText, ProxyError } from '../errors.ts';
 import type { Json } from '../hub/route.ts';

@@ -3,7 +3,7 @@
 
 import fastify from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errorText, ProxyError } from '../errors.ts';
 import type { HubRoute, Json, RouteData } from '../hub/route.ts';
 import { isTree } from '../hub/values.ts';

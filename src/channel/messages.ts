@@ -1,6 +1,6 @@
 // What the controller and the workers say to each other.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { countsReport, processMetrics, refusedReport, trafficReport } from '../observe/reports.ts';
 import type { CountsReport, ProcessMetrics, RefusedReport, TrafficReport } from '../observe/reports.ts';
 import type { TableChange } from '../runtime/table-change.ts';

@@ -3,7 +3,7 @@
 
 import { Command, InvalidArgumentError } from 'commander';
 import { nearest } from '../config/nearest.ts';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../config/version.ts';
 
 /** The options as they were given, defaults filled in. */
 export interface ChpOptions {

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { errorText } from '../errors.ts';
 import { tolerateClosedOutput } from '../supervisor/child.ts';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../config/version.ts';
 
 /** Names under which the program may be started to be one command. */
 const COMMAND_NAMES = new Set(['traefik', 'configurable-http-proxy']);

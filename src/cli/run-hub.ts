@@ -24,7 +24,7 @@ import { createLogger } from '../log.ts';
 import type { Logger } from '../log.ts';
 import type { EarlyController } from '../supervisor/programs.ts';
 import { runSupervisor } from '../supervisor/supervisor.ts';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../config/version.ts';
 import type { HubOptions } from './hub.ts';
 import { capacityText, sayNotices, workerCount } from './traefik.ts';
 

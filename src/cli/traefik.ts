@@ -7,7 +7,7 @@ import type { StaticConfiguration } from '../config/static.ts';
 import { ProxyError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { runSupervisor } from '../supervisor/supervisor.ts';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../config/version.ts';
 import { descriptorBudget, descriptorLimit } from '../worker/descriptors.ts';
 
 /** Below this many descriptors a class of a few hundred can run out. Each tab costs two to four. */

@@ -23,7 +23,7 @@ import { assertUsablePair } from '../tls/certificate-store.ts';
 import { DefaultCertificate, stateFolder } from '../tls/default-certificate.ts';
 import { parseTargetUrl } from '../upstream/target-address.ts';
 import { assertUsableTransport } from '../upstream/transport.ts';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../config/version.ts';
 import { TlsUpkeep } from './tls-upkeep.ts';
 import { TrafficWatch } from './traffic-watch.ts';
 

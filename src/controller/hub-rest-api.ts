@@ -10,7 +10,7 @@ import type { HubSettings } from '../hub/settings.ts';
 import type { Logger } from '../log.ts';
 import { tell } from '../supervisor/child.ts';
 import type { FromController } from '../supervisor/messages.ts';
-import { VERSION } from '../version.ts';
+import { VERSION } from '../config/version.ts';
 import type { ServerStart } from './held-servers.ts';
 
 /** Opens the REST API and says that the controller is ready. */

@@ -2,7 +2,7 @@
 // within seconds, so that several proxies can share a store. Requests never wait for it: the workers have a table of their own.
 
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { pathOfRoutespec, routespecOfShownPath } from '../api/chp-path.ts';
 import type { RouteActivity } from '../api/requests.ts';
 import { errorText } from '../errors.ts';

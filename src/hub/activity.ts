@@ -1,7 +1,7 @@
 // When something last happened on each route of the hub, merged over all workers. It outlives the program in a file of its own beside the
 // routes, written now and then and at the end: what a crash takes is at most the last half minute.
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Logger } from '../log.ts';
 import type { HubRoute } from './route.ts';
 import { routespecOfRouter } from './routespec.ts';

@@ -4,7 +4,7 @@
 
 import { hostname } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errnoOf, errorText, ProxyError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { DurableFile, storeFailure } from './durable-file.ts';

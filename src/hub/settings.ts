@@ -2,7 +2,7 @@
 // programs need to find each other. Source: the trait tables of jupyterhub-traefik-proxy's documentation.
 
 import { isAbsolute } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { nearest } from '../config/nearest.ts';
 import { LOG_LEVELS } from '../config/static-schema.ts';
 import { parseDurationMs } from '../config/duration.ts';

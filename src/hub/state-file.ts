@@ -1,7 +1,7 @@
 // A small file in which a controller keeps for its successor what routes do not depend on: losing it is told and borne.
 
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { errnoOf, errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 

@@ -3,7 +3,7 @@
 // A person who opens such a page still gets to the hub.
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { DynamicConfiguration, RouterConfiguration } from '../config/dynamic.ts';
 import type { Logger } from '../log.ts';
 import type { LiveTable } from './engine.ts';

@@ -17,7 +17,7 @@ let thread: Worker | undefined;
 const checks: Check[] = [];
 
 function startThread(): Worker {
-  const worker = new Worker(new URL('./hash-thread.js', import.meta.url));
+  const worker = new Worker(new URL('../middleware/hash-thread.js', import.meta.url));
   worker.unref();
   worker.on('message', (isRight: boolean) => {
     checks.shift()?.resolve(isRight);

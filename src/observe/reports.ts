@@ -1,7 +1,7 @@
 // What a worker tells the controller for the metrics, and how the controller checks it. Workers need the types alone: what the checks are made
 // with would delay their start.
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 const timings = z.object({
   /** Class of duration → how often; the classes are those of timings.ts. */

@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs';
 
 function readVersion(): string {
-  // dist/src/version.js → package.json
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  // dist/src/config/version.js, or its place in dist/program, → package.json
+  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
   const parsed: unknown = JSON.parse(text);
   return typeof parsed === 'object' && parsed !== null && 'version' in parsed
     ? String(parsed.version)
