@@ -128,9 +128,10 @@ function splitPath(path: string): { readonly segments: readonly string[]; readon
 }
 
 function addEntry<T>(root: Node<T>, path: string, isExact: boolean, entry: Entry<T>): void {
-  const { segments, rest } = splitPath(path);
   let node = root;
-  for (const segment of segments) {
+  let start = 1;
+  for (let slash = path.indexOf('/', 1); slash >= 0; slash = path.indexOf('/', start)) {
+    const segment = path.slice(start, slash);
     let child = node.children.get(segment);
     if (child === undefined) {
       child = createNode();
@@ -138,7 +139,9 @@ function addEntry<T>(root: Node<T>, path: string, isExact: boolean, entry: Entry
       node.children.set(segment, child);
     }
     node = child;
+    start = slash + 1;
   }
+  const rest = path.slice(start);
   if (rest === '' && !isExact) {
     node.below = inserted(node.below, entry);
     return;
@@ -290,6 +293,14 @@ function namesPlace(rule: Rule): boolean {
 }
 
 function placeConjunction(terms: readonly Rule[], predicates: Map<Rule, Predicate>): Alternative {
+  const [only] = terms;
+  if (terms.length === 1 && only?.kind === 'matcher' && (only.name === 'PathPrefix' || only.name === 'Path'))
+    return {
+      host: ANY_HOST,
+      path: canonicalRulePath(only.args[0] ?? '/'),
+      isExact: only.name === 'Path',
+      condition: undefined,
+    };
   const host = terms.find(
     (term) => term.kind === 'matcher' && term.name === 'Host' && isExactHost(term.args[0] ?? ''),
   );

@@ -61,9 +61,18 @@ const SIMPLE_ESCAPES = new Map([
   ['"', '"'],
 ]);
 
+/** Nearly all rules of a hub: a prefix, and the path without its last slash. Taking them apart is a good part of a start with many routes. */
+const OF_A_HUB = /^\( PathPrefix\(`(\/[^`]*)`\) \|\| Path\(`(\/[^`]*)`\) \)$/;
+
 /** Parses a rule; throws ProxyError JTP_ERR_RULE_INVALID. */
 export function parseRule(text: string): Rule {
-  return new RuleParser(text).parse();
+  const [, prefix, path] = OF_A_HUB.exec(text) ?? [];
+  if (prefix === undefined || path === undefined) return new RuleParser(text).parse();
+  return {
+    kind: 'or',
+    left: { kind: 'matcher', name: 'PathPrefix', args: [prefix] },
+    right: { kind: 'matcher', name: 'Path', args: [path] },
+  };
 }
 
 /** Recursive descent: or → and → unary → primary, the precedence of Go's operators. */

@@ -144,21 +144,22 @@ export function defaultEntryPoints(configuration: StaticConfiguration): readonly
 }
 
 type Written = Pick<RouterState, 'name' | 'provider' | 'configuration' | 'service'>;
-type Built = Pick<
-  RouterState,
-  | 'status'
-  | 'errors'
-  | 'specs'
-  | 'using'
-  | 'middlewares'
-  | 'references'
-  | 'priority'
-  | 'priorityText'
-  | 'tlsOptions'
-> & {
+interface Built {
+  readonly state: Pick<
+    RouterState,
+    | 'status'
+    | 'errors'
+    | 'specs'
+    | 'using'
+    | 'middlewares'
+    | 'references'
+    | 'priority'
+    | 'priorityText'
+    | 'tlsOptions'
+  >;
   /** Specs whose hosts must not be reached under other TLS options than the ones they ask for, which cannot be used. */
   readonly refused: readonly RouterSpec[];
-};
+}
 
 /** Builds a router against everything it refers to. */
 export function buildRouter(router: Written, surroundings: Surroundings): Built {
@@ -185,18 +186,28 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
     const middlewares = resolveMiddlewares(names, surroundings, errors);
     const tls = configuration.tls ?? (provider === 'internal' ? undefined : settings?.http.tls);
     const options = tls === undefined ? undefined : tlsOptionsName(tls, provider);
-    const spec: RouterSpec = {
-      ...(using.length > 1
-        ? { name: `${name} on ${entryPoint}`, label: hasModel(settings) ? `${entryPoint}-${name}` : name }
-        : { name }),
+    const usual: RouterSpec = {
+      name,
       entryPoints: listOf(entryPoint),
       rule: configuration.rule,
       priority,
       tls: tls !== undefined,
-      ...(options === undefined ? {} : { tlsOptions: options }),
       middlewares,
       service: router.service,
     };
+    const spec =
+      using.length === 1 && options === undefined
+        ? usual
+        : {
+            ...usual,
+            ...(using.length > 1
+              ? {
+                  name: `${name} on ${entryPoint}`,
+                  label: hasModel(settings) ? `${entryPoint}-${name}` : name,
+                }
+              : {}),
+            ...(options === undefined ? {} : { tlsOptions: options }),
+          };
     specs.push(spec);
     if (options !== undefined && !checkTlsOptions(options, surroundings, errors) && hasRule)
       refused.push(spec);
@@ -204,16 +215,18 @@ export function buildRouter(router: Written, surroundings: Surroundings): Built 
   const isTls = configuration.tls ?? surroundings.static.entryPoints.get(using[0] ?? '')?.http.tls;
   const tlsOptions = isTls === undefined ? undefined : (isTls.options ?? DEFAULT_TLS_OPTIONS);
   return {
-    status: errors.length > 0 ? 'disabled' : warnings.length > 0 ? 'warning' : 'enabled',
-    errors: shortened([...new Set([...warnings, ...errors])]),
-    // A copy has the room it needs; what was pushed to has room for sixteen more.
-    specs: errors.length > 0 ? NOTHING : [...specs],
-    using: using.length === 1 ? listOf(using[0] ?? '') : [...using].sort(),
-    middlewares: shown,
-    references: shortened([...references]),
-    priority: hasPlace ? priority : 0,
-    priorityText: hasPlace ? priorityText : '0',
-    tlsOptions,
+    state: {
+      status: errors.length > 0 ? 'disabled' : warnings.length > 0 ? 'warning' : 'enabled',
+      errors: shortened([...new Set([...warnings, ...errors])]),
+      // A copy has the room it needs; what was pushed to has room for sixteen more.
+      specs: errors.length > 0 ? NOTHING : [...specs],
+      using: using.length === 1 ? listOf(using[0] ?? '') : [...using].sort(),
+      middlewares: shown,
+      references: shortened([...references]),
+      priority: hasPlace ? priority : 0,
+      priorityText: hasPlace ? priorityText : '0',
+      tlsOptions,
+    },
     refused,
   };
 }

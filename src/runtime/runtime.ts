@@ -285,7 +285,8 @@ export class Runtime {
     for (const name of dirt.routers) {
       const router = this.#routers.get(name);
       if (router === undefined) continue;
-      before.set(name, [...(dirt.goneRouters.get(name)?.specs ?? []), ...router.specs]);
+      const gone = dirt.goneRouters.get(name)?.specs ?? NOTHING;
+      before.set(name, gone.length === 0 ? router.specs : [...gone, ...router.specs]);
       if (this.#build(router)) dirt.hasNewTls = true;
       for (const other of this.#tlsHosts.set(name, router.specs)) touched.add(other);
     }
@@ -307,20 +308,19 @@ export class Runtime {
 
   /** True when the hosts that nobody may reach are others now. */
   #build(router: RouterState): boolean {
-    const before = router.errors.join('\n');
-    const { refused, ...built } = buildRouter(router, {
+    const before = router.errors;
+    const { state, refused } = buildRouter(router, {
       static: this.static,
       services: this.#services,
       middlewares: this.#middlewares,
       tlsOptions: this.#tls.states,
     });
-    Object.assign(router, built);
+    Object.assign(router, state);
     const hasNewTls = this.#tls.refuse(router.name, refused);
     for (const name of router.references)
       noteUse(this.#middlewares.get(name), this.#wantedMiddlewares, name, router.name);
     noteUse(this.#services.get(router.service), this.#wantedServices, router.service, router.name);
-    const errors = router.errors.join('\n');
-    if (errors === '' || errors === before) return hasNewTls;
+    if (router.errors.length === 0 || router.errors.join('\n') === before.join('\n')) return hasNewTls;
     const fields = { router: router.name, reason: router.errors.join('; ') };
     if (router.status === 'disabled') this.#options.log.error(fields, 'the router is disabled');
     else this.#options.log.warn(fields, 'the router has a mistake');

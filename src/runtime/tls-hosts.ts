@@ -16,6 +16,8 @@ interface Entry {
 /** A rule without it names no host; parsing it would be for nothing. */
 const MAY_NAME_HOSTS = /host\(/i;
 
+const NOBODY: ReadonlySet<string> = new Set();
+
 /** All TLS routers' hosts. */
 export class TlsHosts {
   readonly #log: Logger;
@@ -29,10 +31,10 @@ export class TlsHosts {
 
   /** Takes a router's specs, with the options it asks for; none: it is gone. Returns the other routers of hosts that are looked at anew. */
   set(router: string, specs: readonly RouterSpec[]): ReadonlySet<string> {
-    const entries = specs.flatMap(entriesOf);
     const before = this.#ofRouter.get(router);
+    if (before === undefined && !specs.some(({ tls }) => tls)) return NOBODY;
+    const entries = specs.flatMap(entriesOf);
     const touched = new Set<string>();
-    if (before === undefined && entries.length === 0) return touched;
     for (const { key, options } of before ?? []) this.#remove(router, key, options, touched);
     for (const { key, options } of entries) this.#add(router, key, options, touched);
     if (entries.length === 0) this.#ofRouter.delete(router);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import { parseRule } from '../../src/router/rule.ts';
 import type { Rule } from '../../src/router/rule.ts';
 
@@ -79,4 +80,30 @@ describe('parseRule', () => {
         },
       );
     });
+
+  it('reads the rules of a hub, which it takes apart at once, as it reads all others', () => {
+    const word = fc.string({ unit: fc.constantFrom(...'/ax.%é\n"\\ |()&!`'), maxLength: 12 });
+    fc.assert(
+      fc.property(word, word, (prefix, path) => {
+        const rule = `( PathPrefix(\`${prefix}\`) || Path(\`${path}\`) )`;
+        // A blank at the beginning makes it any rule.
+        assert.deepEqual(outcome(rule), outcome(` ${rule}`));
+      }),
+    );
+    fc.assert(
+      fc.property(word, word, (prefix, path) => {
+        const rule = `( PathPrefix(\`/${prefix}\`) || Path(\`/${path}\`) )`;
+        assert.deepEqual(outcome(rule), outcome(` ${rule}`));
+      }),
+    );
+  });
 });
+
+/** The rule, or what is wrong without the text that it is wrong in. */
+function outcome(text: string): unknown {
+  try {
+    return parseRule(text);
+  } catch (error) {
+    return error instanceof Error ? error.message.replaceAll(text, '') : error;
+  }
+}
