@@ -6,7 +6,7 @@ export const LINGER_MS = 5000;
 /** Unread input that is thrown away. */
 const LINGER_BYTES = 64 * 1024 * 1024;
 /** How much longer a client may take that still takes some of its answer. */
-const LAST_BYTES_MS = 60_000;
+export const LAST_BYTES_MS = 60_000;
 
 /** What one lingering connection has been granted. */
 export class Lingering {

@@ -1,7 +1,7 @@
 // A client's connection, HTTP/2: node:http2 reads and writes the frames on a socket that the entry point has accepted; each stream
 // becomes an exchange of its own.
 //
-//   open ──drain──► GOAWAY "no more, but finish" ──streams end──► closed
+//   open ──drain──► GOAWAY "no more, but finish" ──streams end──► lingering ──the client closes its side, or time──► closed
 //    ├─ idle for too long, too old, enough requests: the same
 //    └─ floods (resets, frames that mean nothing): GOAWAY with the reason, all streams end ──► closed
 
@@ -14,6 +14,7 @@ import { plainAddress } from '../http1/address.ts';
 import { handshakeOf } from '../http1/handshake.ts';
 import type { Deadlines, Timed } from '../http1/deadlines.ts';
 import type { ForwardedMemo, RequestHandler } from '../http1/downstream.ts';
+import { LAST_BYTES_MS, LINGER_MS } from '../http1/lingering.ts';
 import type { ParserLimits } from '../http1/parser.ts';
 import { ClientStream } from './client-stream.ts';
 import { Liveness } from './liveness.ts';
@@ -83,6 +84,8 @@ export class ClientSession implements Timed {
   readonly #liveness: Liveness;
   #isClosed = false;
   #isLeaving = false;
+  /** It has been given time for what was still to be sent at its end. */
+  #isProlonged = false;
   #credit = CANCEL_CREDIT;
   #creditAt: number;
 
@@ -169,13 +172,19 @@ export class ClientSession implements Timed {
     return deadlines.now + (readTimeoutMs === 0 ? LIVENESS_MS : readTimeoutMs);
   }
 
+  /** node:http2 closes our side, and then waits for the client to close its own, for ever. */
+  #lingerDeadline(milliseconds: number): number {
+    return this.options.deadlines.now + milliseconds;
+  }
+
   // What streams tell.
 
   /** Each one, in the end. `quietSince`: since when nothing has happened on it, if that is not now; on the scale of `Deadlines.now`. */
   onStreamClosed(quietSince = this.options.deadlines.now): void {
     this.#streams--;
     this.#quietSince = Math.max(this.#quietSince, quietSince);
-    if (this.#streams === 0) this.deadline = this.#idleDeadline();
+    if (this.#streams === 0)
+      this.deadline = this.#isLeaving ? this.#lingerDeadline(LINGER_MS) : this.#idleDeadline();
   }
 
   onAnswered(): void {
@@ -205,6 +214,7 @@ export class ClientSession implements Timed {
     const session = this.#session;
     if (this.#streams === 0) {
       session.close();
+      this.deadline = this.#lingerDeadline(LINGER_MS);
       return;
     }
     // RFC 9113 §6.8: first a warning that refuses nothing; requests that cross it are still answered. The ping tells when it has arrived.
@@ -222,8 +232,12 @@ export class ClientSession implements Timed {
 
   onDeadline(): void {
     if (this.#streams > 0 && this.#liveness.check()) this.deadline = this.#livenessDeadline();
-    else if (this.#streams > 0 || this.#isLeaving) this.destroy();
-    else this.drain();
+    else if (this.#streams === 0 && !this.#isLeaving) this.drain();
+    else if (this.#streams === 0 && !this.#isProlonged && !this.#socket.writableFinished) {
+      // A slow reader is still at the end of its last response.
+      this.#isProlonged = true;
+      this.deadline = this.#lingerDeadline(LAST_BYTES_MS);
+    } else this.destroy();
   }
 
   #onClosed(): void {

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { describe, it } from 'node:test';
-import { entryPoint } from '../support/data-plane.ts';
+import { entryPoint, startProxyTo } from '../support/data-plane.ts';
 import { END_STREAM, FRAME, FrameClient, frame, requestFields } from '../support/http2-frames.ts';
-import { connect, startByteServer, within } from '../support/sockets.ts';
+import { connect, startByteServer, until, within } from '../support/sockets.ts';
 import { answerOf, connectHttp2, connectTls, startTlsProxyTo } from '../support/tls.ts';
 
 describe('HTTP/2 requests', () => {
@@ -38,7 +38,6 @@ describe('HTTP/2 requests', () => {
 
   it('are served without TLS to clients that know in advance', async (t) => {
     const server = await startByteServer(t);
-    const { startProxyTo } = await import('../support/data-plane.ts');
     const { port } = await startProxyTo(t, server.url);
     const client = http2.connect(`http://127.0.0.1:${String(port)}`);
     t.after(() => {
@@ -339,6 +338,20 @@ describe('the end of an HTTP/2 connection', () => {
     peer.send('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
     assert.equal((await answer).body, 'ok');
     await within(closed, 'the end of the connection');
+  });
+
+  it('comes even if the client never closes its side', async (t) => {
+    const server = await startByteServer(t);
+    const { transport } = entryPoint('web');
+    const respondingTimeouts = { ...transport.respondingTimeouts, idleTimeoutMs: 600 };
+    const { plane, port } = await startProxyTo(t, server.url, {
+      transport: { ...transport, respondingTimeouts },
+    });
+    const client = new FrameClient(await connect(t, port));
+    assert.equal(await client.ending(), 'goaway NO_ERROR');
+    await client.peer.readToEnd();
+    await until(() => plane.counts().connections === 0, 'the proxy to give the connection up');
+    assert.equal(client.peer.isClosed, false);
   });
 
   it('leaves HTTP/1.1 to clients that prefer it', async (t) => {
