@@ -130,6 +130,11 @@ const ERROR_KINDS = {
     retry: 'never',
     status: 421,
   },
+  JTP_ERR_HTTP2_FLOOD: {
+    message: 'the client sends frames that only cost',
+    source: 'downstream',
+    retry: 'never',
+  },
   JTP_ERR_HTTP2_RESETS: {
     message: 'the client cancels too many requests',
     source: 'downstream',

@@ -42,6 +42,12 @@ const LIVENESS_MS = 60_000;
 /** The highest stream number: a GOAWAY with it takes nothing back. Source: RFC 9113 §6.8. */
 const LAST_STREAM = 2 ** 31 - 1;
 
+/**
+ * What node:http2 ends connections with that answers are not taken of (-904), that bring a thousand empty or refused frames (-902), or heads in
+ * too many pieces (-905). Source: nghttp2.h, NGHTTP2_ERR_FLOODED, _CALLBACK_FAILURE, _TOO_MANY_CONTINUATIONS.
+ */
+const FLOODS: ReadonlySet<unknown> = new Set([-904, -902, -905]);
+
 /** What all HTTP/2 connections of one entry point share. */
 export interface SessionOptions {
   readonly limits: ParserLimits;
@@ -122,7 +128,7 @@ export class ClientSession implements Timed {
       this.#onStream(stream, flags, fields);
     });
     session.on('error', (error: Error) => {
-      options.log.debug({ reason: error.message }, 'an HTTP/2 connection ended with an error');
+      this.#onError(error);
     });
     session.on('close', () => {
       this.#onClosed();
@@ -143,6 +149,17 @@ export class ClientSession implements Timed {
     if (this.#streams === 1) this.deadline = this.#livenessDeadline();
     new ClientStream(stream, this, (flags & NGHTTP2_FLAG_END_STREAM) === 0).start(fields);
     if (this.#isSpent()) this.drain();
+  }
+
+  #onError(error: NodeJS.ErrnoException): void {
+    const { log } = this.options;
+    const reason = error.message;
+    if (FLOODS.has(error.errno))
+      log.warn(
+        { code: 'JTP_ERR_HTTP2_FLOOD', client: this.remoteAddress, reason },
+        'an HTTP/2 client sends frames that only cost',
+      );
+    else log.debug({ reason }, 'an HTTP/2 connection ended with an error');
   }
 
   /** Size of the largest head that the client says it takes. Source: RFC 9113 §6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE. */

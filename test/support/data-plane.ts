@@ -2,6 +2,7 @@
 
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
+import type { Logger } from '../../src/log.ts';
 import type { EntryPointConfiguration, StaticConfiguration } from '../../src/config/static.ts';
 import type { RouterSpec, ServiceSpec, TableChange } from '../../src/runtime/table-change.ts';
 import { DataPlane } from '../../src/worker/data-plane.ts';
@@ -120,11 +121,12 @@ export async function startDataPlane(
   t: TestContext,
   configuration: StaticConfiguration,
   change: TableChange,
+  log: Logger = pino({ level: 'silent' }),
 ): Promise<{ readonly plane: DataPlane; readonly port: (name: string) => number }> {
   const plane = new DataPlane({
     static: configuration,
     apiSocket: '/nonexistent/api.sock',
-    log: pino({ level: 'silent' }),
+    log,
     workerId: 1,
   });
   t.after(() => {
