@@ -16,6 +16,7 @@ import {
 } from '../support/http2-frames.ts';
 import type { Frame } from '../support/http2-frames.ts';
 import { connect, startByteServer, within } from '../support/sockets.ts';
+import { answerOf, connectHttp2, startTlsProxyTo } from '../support/tls.ts';
 
 type Times = Partial<EntryPointConfiguration['transport']['respondingTimeouts']>;
 
@@ -164,6 +165,50 @@ describe('an answer that a client of HTTP/2 never takes', () => {
     const last = (await framesTo(client, FRAME.data, stream)).at(-1);
     assert.deepEqual([last?.payload.toString(), last?.flags], ['k', END_STREAM]);
     await framesTo(client, FRAME.goaway, 0);
+  });
+});
+
+describe('an upload over HTTP/2', () => {
+  it('is answered with 504 when the server stops taking it', async (t) => {
+    const server = await startByteServer(t);
+    const { port } = await startTlsProxyTo(t, server.url, times({ readTimeoutMs: SHORT_MS }));
+    const client = await connectHttp2(t, port);
+    const stream = client.request({ ':path': '/', ':method': 'POST' });
+    const upstream = await server.accept();
+    await upstream.readHead();
+    upstream.socket.pause();
+    const piece = Buffer.alloc(65_536);
+    const pump = (): void => {
+      while (!stream.destroyed && stream.write(piece));
+    };
+    stream.on('drain', pump);
+    pump();
+    assert.equal((await answerOf(stream)).status, 504);
+    upstream.socket.resume();
+    await upstream.readToEnd();
+  });
+
+  it('is not cut while the server takes it, however slowly', async (t) => {
+    const server = await startByteServer(t);
+    const { port } = await startTlsProxyTo(t, server.url, times({ readTimeoutMs: 2000 }));
+    const client = await connectHttp2(t, port);
+    const stream = client.request({ ':path': '/', ':method': 'POST' });
+    const answer = answerOf(stream);
+    const upstream = await server.accept();
+    await upstream.readHead();
+    upstream.socket.pause();
+    stream.end(Buffer.alloc(24 * 1024 * 1024, 'x'));
+    // More at a time than the kernel holds for it: else nothing would move for as long as that lasts.
+    for (let round = 0; round < 8; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 350));
+      upstream.socket.resume();
+      await upstream.take(3 * 1024 * 1024);
+      upstream.socket.pause();
+    }
+    upstream.socket.resume();
+    await upstream.read('0\r\n\r\n');
+    upstream.send(OK);
+    assert.equal((await answer).body, 'ok');
   });
 });
 
