@@ -1,8 +1,9 @@
 // A client's connection, HTTP/2: node:http2 reads and writes the frames on a socket that the entry point has accepted; each stream
 // becomes an exchange of its own.
 //
+//   silent ──preface──► open: otherwise closed, as any connection that says nothing
 //   open ──drain──► GOAWAY "no more, but finish" ──streams end──► lingering ──the client closes its side, or time──► closed
-//    ├─ idle for too long, too old, enough requests: the same
+//    ├─ idle for too long, too old, enough requests, or GOAWAY from the client: the same
 //    └─ floods (resets, frames that mean nothing): GOAWAY with the reason, all streams end ──► closed
 
 import { constants, performServerHandshake } from 'node:http2';
@@ -105,7 +106,7 @@ export class ClientSession implements Timed {
     this.#openedAt = deadlines.now;
     this.#quietSince = deadlines.now;
     this.#creditAt = deadlines.now;
-    this.deadline = this.#idleDeadline();
+    this.deadline = this.#after(options.readTimeoutMs);
     deadlines.add(this);
     const session = performServerHandshake(socket, {
       settings: {
@@ -129,6 +130,15 @@ export class ClientSession implements Timed {
     });
     session.on('error', (error: Error) => {
       this.#onError(error);
+    });
+    // RFC 9113 §3.4: settings are the end of what a client begins with.
+    session.once('remoteSettings', () => {
+      if (this.#requests === 0 && !this.#isLeaving) this.deadline = this.#idleDeadline();
+    });
+    // Streams under way are answered and no more are taken: node:http2 does that by itself.
+    session.once('goaway', () => {
+      this.#isLeaving = true;
+      if (this.#streams === 0) this.deadline = this.#after(LINGER_MS);
     });
     session.on('close', () => {
       this.#onClosed();
@@ -185,13 +195,12 @@ export class ClientSession implements Timed {
   }
 
   #livenessDeadline(): number {
-    const { readTimeoutMs, deadlines } = this.options;
-    return deadlines.now + (readTimeoutMs === 0 ? LIVENESS_MS : readTimeoutMs);
+    const { readTimeoutMs } = this.options;
+    return this.#after(readTimeoutMs === 0 ? LIVENESS_MS : readTimeoutMs);
   }
 
-  /** node:http2 closes our side, and then waits for the client to close its own, for ever. */
-  #lingerDeadline(milliseconds: number): number {
-    return this.options.deadlines.now + milliseconds;
+  #after(milliseconds: number): number {
+    return milliseconds === 0 ? 0 : this.options.deadlines.now + milliseconds;
   }
 
   // What streams tell.
@@ -200,8 +209,7 @@ export class ClientSession implements Timed {
   onStreamClosed(quietSince = this.options.deadlines.now): void {
     this.#streams--;
     this.#quietSince = Math.max(this.#quietSince, quietSince);
-    if (this.#streams === 0)
-      this.deadline = this.#isLeaving ? this.#lingerDeadline(LINGER_MS) : this.#idleDeadline();
+    if (this.#streams === 0) this.deadline = this.#isLeaving ? this.#after(LINGER_MS) : this.#idleDeadline();
   }
 
   onAnswered(): void {
@@ -231,7 +239,8 @@ export class ClientSession implements Timed {
     const session = this.#session;
     if (this.#streams === 0) {
       session.close();
-      this.deadline = this.#lingerDeadline(LINGER_MS);
+      // Our side is closed then, and node:http2 waits for the client to close its own, for ever.
+      this.deadline = this.#after(LINGER_MS);
       return;
     }
     // RFC 9113 §6.8: first a warning that refuses nothing; requests that cross it are still answered. The ping tells when it has arrived.
@@ -253,7 +262,7 @@ export class ClientSession implements Timed {
     else if (this.#streams === 0 && !this.#isProlonged && !this.#socket.writableFinished) {
       // A slow reader is still at the end of its last response.
       this.#isProlonged = true;
-      this.deadline = this.#lingerDeadline(LAST_BYTES_MS);
+      this.deadline = this.#after(LAST_BYTES_MS);
     } else this.destroy();
   }
 

@@ -340,6 +340,29 @@ describe('the end of an HTTP/2 connection', () => {
     await within(closed, 'the end of the connection');
   });
 
+  it('comes after the answers when the client announces it, even if it never closes its side', async (t) => {
+    const server = await startByteServer(t);
+    const { plane, port } = await startProxyTo(t, server.url);
+    const client = new FrameClient(await connect(t, port));
+    client.request(requestFields({ ':path': '/a' }));
+    const first = await server.accept();
+    client.request(requestFields({ ':path': '/b' }));
+    const second = await server.accept();
+    client.send(frame(FRAME.goaway, 0, 0, Buffer.alloc(8)));
+    await Promise.all([first.readHead(), second.readHead()]);
+    second.send('HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2');
+    assert.equal((await client.nextOf(FRAME.data)).payload.toString(), '2');
+    const body = '1'.repeat(40_000);
+    first.send(`HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n${body}`);
+    let received = '';
+    while (received.length < body.length)
+      received += (await client.nextOf(FRAME.data)).payload.toString('latin1');
+    assert.equal(received, body);
+    assert.equal(await client.ending(), 'goaway NO_ERROR');
+    await client.peer.readToEnd();
+    await until(() => plane.counts().connections === 0, 'the proxy to give the connection up');
+  });
+
   it('comes even if the client never closes its side', async (t) => {
     const server = await startByteServer(t);
     const { transport } = entryPoint('web');
