@@ -23,6 +23,8 @@ export class Backend {
   #reaction: Reaction = {};
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Of those, the ones that have been told that nothing more will come. */
+  readonly #ended = new Set<Socket>();
 
   private constructor(name: string) {
     this.name = name;
@@ -43,8 +45,12 @@ export class Backend {
     return (this.#server.address() as AddressInfo).port; // a TCP server that listens always has one
   }
 
-  /** Forgets the records and says how to react from now on. */
-  reset(reaction: Reaction): void {
+  /**
+   * Forgets the records and says how to react from now on. Waits until connections that this server has ended are closed by the other side,
+   * too: a proxy that has not yet noticed could send its next request there, which would be recorded, and sent again elsewhere.
+   */
+  async reset(reaction: Reaction): Promise<void> {
+    await Promise.all([...this.#ended].map(closed));
     this.records = [];
     this.#reaction = reaction;
   }
@@ -59,7 +65,10 @@ export class Backend {
     let bytes = '';
     let isTunnel = false;
     this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      this.#ended.delete(socket);
+    });
     // A proxy that goes away in the middle is part of some cases; the record tells what had arrived.
     socket.on('error', () => socket.destroy());
     socket.on('data', (chunk) => {
@@ -70,6 +79,7 @@ export class Backend {
       bytes += chunk.toString('latin1');
       // A TLS handshake: what a server of plain HTTP says to that.
       if (bytes.startsWith('\x16')) {
+        this.#ended.add(socket);
         socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
         return;
       }
@@ -92,7 +102,11 @@ export class Backend {
       return false;
     }
     socket.write(Buffer.from(answer ?? this.#defaultAnswer(message), 'latin1'));
-    if (then === 'end') socket.end();
+    if (then === 'end') {
+      // Nobody takes a connection that has become something else for another request, and a Traefik never closes one that it did not ask for.
+      if (answer?.startsWith('HTTP/1.1 101') !== true) this.#ended.add(socket);
+      socket.end();
+    }
     if (then === 'reset') socket.resetAndDestroy();
     return then === 'echo';
   }
@@ -102,4 +116,12 @@ export class Backend {
     const head = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${String(body.length)}\r\n\r\n`;
     return message.startLine.startsWith('HEAD ') ? head : head + body;
   }
+}
+
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once('close', () => {
+      resolve();
+    });
+  });
 }

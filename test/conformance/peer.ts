@@ -94,9 +94,9 @@ export class Peer {
     return this.#child.exitCode;
   }
 
-  /** Tells the servers how to react from now on and forgets what they recorded. */
-  react(reaction: Reaction): void {
-    for (const backend of this.#backends) backend.reset(reaction);
+  /** Tells the servers how to react from now on and forgets what they recorded, once connections that they have ended are gone. */
+  async react(reaction: Reaction): Promise<void> {
+    await Promise.all(this.#backends.map((backend) => backend.reset(reaction)));
   }
 
   /** What reached the servers since `react`. */

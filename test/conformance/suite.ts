@@ -123,12 +123,12 @@ async function compareCase(suite: Suite, one: Case | ProbeCase, peers: readonly 
 
 async function runCase(one: Case | ProbeCase, peer: Peer): Promise<Observation> {
   if ('probe' in one) {
-    peer.react(one.reaction ?? {});
+    await peer.react(one.reaction ?? {});
     const seen = await one.probe(peer);
     return new Map([...seen, ...observeRecords(peer.records, (text) => peer.normalise(text))]);
   }
   if (one.change !== undefined) await applyChange(one.change, peer);
-  peer.react(one.reaction ?? {});
+  await peer.react(one.reaction ?? {});
   const options = {
     ...(one.host === undefined ? {} : { host: one.host }),
     ...(one.tunnelBytes === undefined ? {} : { tunnelBytes: one.tunnelBytes }),
