@@ -20,7 +20,7 @@ const MAY_IMPORT = {
   runtime: ['config', 'router'],
   provider: ['config', 'runtime'],
   hub: ['config', 'runtime'],
-  api: ['config', 'runtime', 'hub'],
+  api: ['config', 'runtime', 'hub', 'http1'],
   supervisor: ['config', 'channel', 'entrypoint'],
 };
 /** Composition roots know everything: `worker/`, `controller/`, `cli/`. */

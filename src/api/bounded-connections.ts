@@ -8,8 +8,15 @@ import { Server as TlsServer } from 'node:tls';
 /** The hub needs as many as it makes requests at once, ten by default. */
 const MAX_CONNECTIONS = 256;
 
+/** Told of requests that the server does not see. */
+export interface ConnectionBounds {
+  readonly begin: (socket: Socket) => void;
+  /** Of a connection that goes on. */
+  readonly end: (socket: Socket) => void;
+}
+
 /** For one connection more than `most`, the one that has been without a request for longest is closed. */
-export function boundConnections(server: Server, most = MAX_CONNECTIONS): void {
+export function boundConnections(server: Server, most = MAX_CONNECTIONS): ConnectionBounds {
   /** Without a request, the longest first. */
   const quiet = new Set<Socket>();
   let open = 0;
@@ -24,10 +31,15 @@ export function boundConnections(server: Server, most = MAX_CONNECTIONS): void {
     const [longest] = quiet;
     longest?.destroy();
   });
+  const bounds: ConnectionBounds = {
+    begin: (socket) => quiet.delete(socket),
+    end: (socket) => quiet.add(socket),
+  };
   server.on('request', ({ socket }, response) => {
-    quiet.delete(socket);
+    bounds.begin(socket);
     response.once('close', () => {
-      if (!socket.destroyed) quiet.add(socket);
+      if (!socket.destroyed) bounds.end(socket);
     });
   });
+  return bounds;
 }

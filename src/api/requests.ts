@@ -13,6 +13,11 @@ export const MAX_ROUTE_BYTES = 1024 * 1024;
 /** A path that is what it says: no query, no dots, nothing that would have to be escaped. */
 const PLAIN_PATH = /^(?:\/(?!\.)[A-Za-z0-9\-._~@]*)+$/;
 
+/** Whether a target names one route, in a way that needs no thought. */
+export function isPlainRoutePath(target: string): boolean {
+  return target.startsWith('/api/routes/') && PLAIN_PATH.test(target);
+}
+
 /** Where routes are kept. */
 export interface RouteTable {
   readonly routes: ReadonlyMap<string, HubRoute>;
@@ -42,8 +47,7 @@ export function takeBodiesAsText(app: FastifyInstance): void {
 }
 
 /** The path without the query, dots resolved, escapes as they came. */
-export function pathOf(request: FastifyRequest): string {
-  const { url } = request;
+export function pathOf({ url }: { readonly url: string }): string {
   if (PLAIN_PATH.test(url)) return url;
   return new URL(url.startsWith('/') ? `http://localhost${url}` : url).pathname;
 }
@@ -55,7 +59,7 @@ const DOT_SEGMENT = /[/\\](?:\.|%2e){1,2}(?:[/\\?#]|$)/i;
  * What follows `/api/routes`; empty for the table as a whole. Throws ProxyError JTP_ERR_API_REQUEST for dots: a server whose owner has called
  * it `..` would get the route above its own, which is everybody's.
  */
-export function restOf(request: FastifyRequest): string {
+export function restOf(request: { readonly url: string }): string {
   const [path = ''] = request.url.split('?', 1);
   if (!PLAIN_PATH.test(path) && DOT_SEGMENT.test(path))
     throw new ProxyError('JTP_ERR_API_REQUEST', {

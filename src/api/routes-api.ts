@@ -14,10 +14,13 @@ import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
 import { listing } from './listing.ts';
 import { NO_SCHEMAS } from './no-schemas.ts';
 import { openApiDocument } from './open-api.ts';
+import { layQuickLane } from './quick-lane.ts';
+import type { QuickAnswer, QuickHandler } from './quick-lane.ts';
 import {
   activityFields,
   chpDocument,
   chpText,
+  isPlainRoutePath,
   wantedRoutes,
   MAX_ROUTE_BYTES,
   pathOf,
@@ -53,10 +56,17 @@ const bulk = z.strictObject({
     .default([]),
   remove: z.array(z.string()).default([]),
 });
-const chpRoute = z.custom<{ readonly target: string; [key: string]: Json }>(
-  (value) => isTree(value) && typeof value['target'] === 'string',
-  'expected an object with "target", a string',
-);
+const chpRoute = z.custom<ChpRoute>(isChpRoute, 'expected an object with "target", a string');
+
+/** The document of a route to add. */
+interface ChpRoute {
+  readonly target: string;
+  [key: string]: Json;
+}
+
+function isChpRoute(value: unknown): value is ChpRoute {
+  return isTree(value) && typeof value['target'] === 'string';
+}
 
 /** Builds the API; the caller lets it listen, on a loopback address. */
 export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
@@ -68,7 +78,12 @@ export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
     exposeHeadRoutes: false,
   });
   takeBodiesAsText(app);
-  boundConnections(app.server);
+  const isRightToken = tokenChecker(options.token, TOKEN);
+  const lane = layQuickLane(app.server, quickChange(options, isRightToken), boundConnections(app.server));
+  app.addHook('preClose', (done) => {
+    lane.close();
+    done();
+  });
   const known = /^\/api\/(?:routes(?:\/.*)?|routespecs|health|openapi\.json)$/;
   app.setNotFoundHandler((request, reply) =>
     known.test(pathOf(request))
@@ -76,7 +91,6 @@ export function createRoutesApi(options: RoutesApiOptions): FastifyInstance {
       : fail(reply, 404, 'there is nothing here; routes are at /api/routes and /api/routespecs'),
   );
   app.setErrorHandler((error: FastifyError, _request, reply) => answerError(error, reply, options.log));
-  const isRightToken = tokenChecker(options.token, TOKEN);
   app.register((scope, _options, done) => {
     scope.addHook('onRequest', (request, reply, next) => {
       if (isRightToken(request.headers.authorization)) next();
@@ -157,11 +171,10 @@ function registerChpRoutes(app: FastifyInstance, { table, activity }: RoutesApiO
         : reply.send(chpDocument(route, activity));
     });
     app.post(url, async (request, reply) => {
-      const { target, ...payload } = parseBody(request, chpRoute);
-      const routespec = existing(request, table)?.routespec ?? wanted(request);
-      delete payload['last_activity'];
-      await table.change({ add: [{ routespec, target, data: payload }], remove: [] });
-      activity?.begin(normalizeRoutespec(routespec));
+      await addRoute(request, parseBody(request, chpRoute), {
+        table,
+        ...(activity === undefined ? {} : { activity }),
+      });
       return reply.code(201).send();
     });
     app.delete(url, async (request, reply) => {
@@ -173,7 +186,57 @@ function registerChpRoutes(app: FastifyInstance, { table, activity }: RoutesApiO
   }
 }
 
-function wanted(request: FastifyRequest): string {
+/** Which route a request is about. */
+type RouteRequest = Pick<FastifyRequest, 'url'>;
+
+async function addRoute(
+  request: RouteRequest,
+  { target, ...payload }: ChpRoute,
+  { table, activity }: Pick<RoutesApiOptions, 'table' | 'activity'>,
+): Promise<void> {
+  const routespec = existing(request, table)?.routespec ?? wanted(request);
+  delete payload['last_activity'];
+  await table.change({ add: [{ routespec, target, data: payload }], remove: [] });
+  activity?.begin(normalizeRoutespec(routespec));
+}
+
+/** One route added or removed by whoever may, with nothing to complain about: all else is answered behind. */
+function quickChange(
+  options: RoutesApiOptions,
+  isRightToken: (authorization: string | undefined) => boolean,
+): QuickHandler {
+  const { table, log } = options;
+  const answered = (work: Promise<void>, status: number): Promise<QuickAnswer> =>
+    work.then(
+      () => ({ status }),
+      (error: unknown) => {
+        const { status: refusal, document } = refusalOf(error, log);
+        return { status: refusal, json: JSON.stringify(document) };
+      },
+    );
+  const handle: QuickHandler['handle'] = ({ method, target: url, body }) => {
+    if (!isPlainRoutePath(url)) return undefined;
+    if (method === 'POST') {
+      const route = jsonOf(body);
+      return isChpRoute(route) ? answered(addRoute({ url }, route, options), 201) : undefined;
+    }
+    const route = method === 'DELETE' && body === '' ? existing({ url }, table) : undefined;
+    if (route === undefined) return undefined;
+    return answered(table.change({ add: [], remove: [route.routespec] }), 204);
+  };
+  return { admits: isRightToken, handle };
+}
+
+/** Undefined for what is not JSON. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined; // said by whoever reads it next
+  }
+}
+
+function wanted(request: RouteRequest): string {
   const routespec = routespecOfPath(restOf(request));
   if (routespec === undefined)
     throw new ProxyError('JTP_ERR_API_REQUEST', { message: 'the path is not percent-encoded UTF-8' });
@@ -181,7 +244,7 @@ function wanted(request: FastifyRequest): string {
 }
 
 /** Routes of hosts have the host as the first segment of their path. */
-function existing(request: FastifyRequest, table: RouteTable): HubRoute | undefined {
+function existing(request: RouteRequest, table: RouteTable): HubRoute | undefined {
   const routespec = wanted(request);
   return (
     table.routes.get(routespec) ?? (routespec === '/' ? undefined : table.routes.get(routespec.slice(1)))
@@ -212,10 +275,20 @@ function fail(reply: FastifyReply, status: number, message: string): FastifyRepl
 }
 
 function answerError(error: FastifyError | ProxyError, reply: FastifyReply, log: Logger): FastifyReply {
+  const { status, document } = refusalOf(error, log);
+  return reply.code(status).send(document);
+}
+
+/** How an error is told; what is nobody's mistake but ours goes into the log instead. */
+function refusalOf(
+  error: unknown,
+  log: Logger,
+): { readonly status: number; readonly document: { readonly error: string; readonly code: string } } {
   if (error instanceof ProxyError)
-    return reply.code(error.status ?? 500).send({ error: error.message, code: error.code });
-  const status = error.statusCode ?? 500;
-  if (status < 500) return fail(reply, status, error.message);
+    return { status: error.status ?? 500, document: { error: error.message, code: error.code } };
+  const { statusCode: status = 500, message } = error as Partial<FastifyError>;
+  const code = 'JTP_ERR_API_REQUEST';
+  if (status < 500) return { status, document: { error: message ?? '', code } };
   log.error({ err: error }, 'a request to the REST API failed');
-  return fail(reply, 500, 'the request failed; see the log');
+  return { status: 500, document: { error: 'the request failed; see the log', code } };
 }
