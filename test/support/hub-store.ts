@@ -4,9 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { DynamicConfiguration } from '../../src/config/dynamic.ts';
 import { parseDynamicConfiguration } from '../../src/config/load-dynamic.ts';
+import { errnoOf } from '../../src/errors.ts';
 import type { RouteEngine } from '../../src/hub/engine.ts';
 import { NODE_FILE_SYSTEM } from '../../src/hub/file-system.ts';
 import type { FileSystem } from '../../src/hub/file-system.ts';
@@ -22,8 +24,16 @@ import type { DynamicPatch } from '../../src/runtime/dynamic-patch.ts';
 /** A folder that goes with the test. */
 export function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'jtp-hub-'));
-  t.after(() => {
-    rmSync(folder, { recursive: true, force: true });
+  t.after(async () => {
+    // A program that ends after this may write there meanwhile.
+    for (let attempts = 100; ; attempts--)
+      try {
+        rmSync(folder, { recursive: true, force: true });
+        return;
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOTEMPTY' || attempts === 0) throw error;
+        await setTimeout(20);
+      }
   });
   return folder;
 }
