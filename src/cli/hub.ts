@@ -71,6 +71,9 @@ Environment:
   CONFIGPROXY_AUTH_TOKEN  token of the REST API; without it a random one is used, which only the state file tells
   JTP_ENGINE_PASSWORD     password of the engine's API; without it a random one (not with --external)
 
+Signals: SIGHUP reads traefik.toml, the file of --settings and the routes again; SIGTERM and SIGINT let requests
+finish and exit.
+
 With --settings all other flags but --ready-fd are settings of the same object and may not be given.`,
     )
     .showSuggestionAfterError()

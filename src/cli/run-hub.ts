@@ -26,6 +26,8 @@ import type { EarlyController } from '../supervisor/programs.ts';
 import { runSupervisor } from '../supervisor/supervisor.ts';
 import { VERSION } from '../config/version.ts';
 import type { HubOptions } from './hub.ts';
+import { hubStaticConfiguration, HubReload } from './hub-reload.ts';
+import type { HubReloadOptions } from './hub-reload.ts';
 import { capacityText, sayNotices, workerCount } from './traefik.ts';
 
 /** A settings object is some kilobytes. */
@@ -39,10 +41,15 @@ export async function runHub(
 ): Promise<number> {
   const { readyFd } = options;
   try {
-    const settings = withSecrets(await readSettings(options, command));
-    return await serve(settings, controller, (message) => {
-      tellStarter(readyFd, message);
-    });
+    const given = await readSettings(options, command);
+    const { settings: file } = options;
+    return await serve(
+      { given, settings: withSecrets(given), settingsFile: file === '-' ? undefined : file },
+      controller,
+      (message) => {
+        tellStarter(readyFd, message);
+      },
+    );
   } catch (error) {
     tellStarter(readyFd, { error: oneLine(errorText(error)) });
     throw error;
@@ -177,10 +184,11 @@ function withSecrets(settings: HubSettings): HubSettings {
 }
 
 async function serve(
-  settings: HubSettings,
+  origin: Pick<HubReloadOptions, 'given' | 'settings' | 'settingsFile'>,
   controller: EarlyController,
   tell: (message: object) => void,
 ): Promise<number> {
+  const { settings } = origin;
   const routesFile = findRoutesFile(settings.dynamicConfigFile);
   await assertRoutesAreFree({
     path: routesFile,
@@ -203,6 +211,7 @@ async function serve(
     process.stderr.write(`jupyterhub-traefik-proxy: ${message}\n`);
     tell({ error: oneLine(message) });
   };
+  const reload = new HubReload({ ...origin, staticFile, staticText, routesFile, log });
   const exitCode = await runSupervisor({
     static: configuration,
     workers,
@@ -210,6 +219,7 @@ async function serve(
     earlyController: controller,
     servers: [{ name: 'api', what: 'the REST API', address: { host: LOOPBACK, port: settings.apiPort } }],
     log,
+    reload: () => reload.read(),
     onReady: ({ apiUrl = '' }) => {
       const announce = (): void => {
         writeStateFile(settings, apiUrl, log);
@@ -279,9 +289,7 @@ async function prepare(
   let staticText = isEmbedded(settings) ? '' : buildStaticText(settings, files);
   if (isEmbedded(settings)) {
     const built = buildStaticConfiguration(settings, files);
-    const hasLevel = JSON.stringify(settings.extraStaticConfig).includes('"level"');
-    configuration = { ...built.configuration, ...hubErrorPages(settings) };
-    if (!hasLevel) configuration = { ...configuration, log: { ...configuration.log, level } };
+    configuration = hubStaticConfiguration(settings, built.text, staticFile);
     staticText = built.text;
   }
   const log = createLogger('supervisor', configuration.log);
@@ -290,22 +298,6 @@ async function prepare(
   log.info({ file: staticFile }, 'wrote the static configuration');
   sayNotices(configuration);
   return { configuration, staticFile, staticText, isNew, log };
-}
-
-function hubErrorPages(settings: HubSettings): Pick<StaticConfiguration, 'hubErrorPages'> {
-  const {
-    errorTarget: url,
-    internalSslCa: caFile,
-    internalSslCert: certFile,
-    internalSslKey: keyFile,
-  } = settings;
-  if (url === undefined) return {};
-  return {
-    hubErrorPages:
-      caFile === undefined || certFile === undefined || keyFile === undefined
-        ? { url }
-        : { url, caFile, certFile, keyFile },
-  };
 }
 
 /** Read by a JupyterHub that comes back and finds this program still running. */

@@ -96,7 +96,7 @@ async function runTraefik(options: { configfile?: string; workers: number }): Pr
     controller: { kind: 'traefik' },
     servers: [],
     log,
-    reloadStatic: () => loadStaticConfiguration(file),
+    reload: () => ({ static: loadStaticConfiguration(file) }),
     onReady: () => {
       // Said whatever the level: it is the one line everybody looks for.
       const entryPoints = [...configuration.entryPoints.values()].map(

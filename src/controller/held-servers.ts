@@ -1,5 +1,7 @@
 // The sockets that the supervisor holds for its controllers: it has bound them, the controller accepts on them, and the next controller will.
 
+import net from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { serverListenError } from '../entrypoint/listening-socket.ts';
 import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
@@ -9,6 +11,11 @@ import type { ControllerServer, ControllerStart } from '../supervisor/messages.t
 export interface ServerStart extends ControllerStart {
   readonly servers: HeldServers;
 }
+
+/** Whoever is connected may have sent something for so long. */
+const ON_ITS_WAY_MS = 200;
+/** Nobody is waited for longer; the supervisor would end this process. */
+const LEAVING_MS = 1500;
 
 /** What a controller was given to accept on. */
 export class HeldServers {
@@ -38,4 +45,22 @@ export class HeldServers {
       app.server.listen(held.socket, resolve);
     });
   }
+}
+
+/**
+ * Leaves accepting to the next controller, which is about to start, and answers those who have come before. Resolves when they are gone, or
+ * have had their time.
+ */
+export async function leaveServer({ server }: FastifyInstance): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    // That of HTTP servers closes at once what has no request yet.
+    net.Server.prototype.close.call(server, () => {
+      resolve();
+    });
+  });
+  const timer = setInterval(() => {
+    server.closeIdleConnections();
+  }, ON_ITS_WAY_MS);
+  await Promise.race([closed, setTimeout(LEAVING_MS)]);
+  clearInterval(timer);
 }

@@ -16,6 +16,7 @@ import { EngineController } from './engine-controller.ts';
 import { createGatedTable } from './gated-table.ts';
 import { openRestApi } from './hub-rest-api.ts';
 import { openRoutes } from './hub-routes.ts';
+import { leaveServer } from './held-servers.ts';
 import type { ServerStart } from './held-servers.ts';
 import type { RunningController } from './main.ts';
 
@@ -83,7 +84,8 @@ async function startEmbedded(
     terminate: () => {
       engine.terminate();
     },
-    stop: async () => {
+    stop: async (isReplaced) => {
+      if (isReplaced) await leaveServer(api);
       await api.close();
       // Before the store: a successor reads them as soon as that has given up its lock.
       activity.close();

@@ -12,8 +12,8 @@ export interface RunningController {
   readonly reload: () => Promise<void>;
   readonly onServing: () => Promise<void>;
   readonly terminate: () => void;
-  /** Finishes what has been begun; the process ends after it. */
-  readonly stop?: () => Promise<void>;
+  /** Finishes what has been begun; the process ends after it. `isReplaced`: another controller is about to take over. */
+  readonly stop?: (isReplaced: boolean) => Promise<void>;
 }
 
 const servers = new HeldServers();
@@ -74,7 +74,7 @@ async function onMessage(received: unknown, handle: unknown): Promise<void> {
       controller?.terminate();
       return;
     case 'stop':
-      await controller?.stop?.();
+      await controller?.stop?.(message.isReplaced);
       process.exit(0);
   }
 }

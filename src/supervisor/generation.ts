@@ -35,6 +35,10 @@ export interface GenerationOptions {
   readonly static: StaticConfiguration;
   readonly workers: number;
   readonly controller: ControllerKind;
+  /** No other generation may have a controller while this one has. */
+  readonly isExclusive: boolean;
+  /** The controller makes no change before `releaseChanges` is called. */
+  readonly holdsChanges: boolean;
   /** The first controller, when one has been started before. */
   readonly earlyController?: EarlyController | undefined;
   readonly log: Logger;
@@ -69,6 +73,8 @@ interface Slot {
 /** One generation. */
 export class Generation {
   readonly static: StaticConfiguration;
+  readonly controller: ControllerKind;
+  readonly isExclusive: boolean;
   readonly #options: GenerationOptions;
   readonly #folder: string;
   readonly #slots: Slot[];
@@ -79,10 +85,16 @@ export class Generation {
   #controllerSilence = 0;
   #isControllerReady = false;
   #isControllerEnding = false;
+  #hasYielded = false;
+  #onYielded: (() => void) | undefined;
+  #holdsChanges: boolean;
   #apiUrl: string | undefined;
 
   constructor(options: GenerationOptions) {
     this.static = options.static;
+    this.controller = options.controller;
+    this.isExclusive = options.isExclusive;
+    this.#holdsChanges = options.holdsChanges;
     this.#options = options;
     this.#folder = join(options.sharedFolder, options.name);
     this.#slots = Array.from({ length: options.workers }, (_, index) => ({
@@ -202,9 +214,37 @@ export class Generation {
     }
   }
 
+  /** Ends the controller, so that another generation can have one; requests go on. Resolves when it has ended. */
+  yieldController(): Promise<void> {
+    this.#hasYielded = true;
+    const controller = this.#controller;
+    if (controller === undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onYielded = resolve;
+      this.#endController(controller);
+    });
+  }
+
+  /** Takes the controller back that was given up, if it was. */
+  resumeController(): void {
+    if (!this.#hasYielded || this.#isEnding()) return;
+    this.#hasYielded = false;
+    this.#isControllerEnding = false;
+    this.#startController();
+  }
+
+  /** From now on the controller makes changes. */
+  releaseChanges(): void {
+    this.#holdsChanges = false;
+    if (this.#isControllerReady) this.#tellAccepting();
+  }
+
   #onControllerExit(code: number | null, signal: string | null): void {
     this.#controller = undefined;
     this.#isControllerReady = false;
+    this.#onYielded?.();
+    this.#onYielded = undefined;
+    if (this.#hasYielded && !this.#isEnding()) return;
     if (this.#isEnding()) {
       this.#checkEnded();
       return;
@@ -217,7 +257,7 @@ export class Generation {
     const isStable = Date.now() - this.#controllerStartedAt > STABLE_MS;
     this.#controllerRestarts = isStable ? 0 : this.#controllerRestarts + 1;
     setTimeout(() => {
-      if (!this.#isEnding()) this.#startController();
+      if (!this.#isEnding() && !this.#hasYielded) this.#startController();
     }, restartDelay(this.#controllerRestarts));
   }
 
@@ -226,6 +266,7 @@ export class Generation {
   }
 
   #tellAccepting(): void {
+    if (this.#holdsChanges) return;
     const workerIds = this.#slots.filter(({ isListening }) => isListening).map(({ id }) => id);
     this.#tellController({ type: 'accepting', workerIds });
   }
@@ -398,7 +439,7 @@ export class Generation {
   #endController(controller: ChildProcess): void {
     if (this.#isControllerEnding) return;
     this.#isControllerEnding = true;
-    this.#tellController({ type: 'stop' });
+    this.#tellController({ type: 'stop', isReplaced: this.#hasYielded });
     setTimeout(() => controller.kill('SIGKILL'), CONTROLLER_GRACE_MS).unref();
   }
 

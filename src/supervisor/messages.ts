@@ -70,8 +70,8 @@ export type ToController =
   /** Every worker listens: what waits for that may be told now. */
   | { readonly type: 'serving' }
   | { readonly type: 'terminating' }
-  /** The last message: finish writing, and end. */
-  | { readonly type: 'stop' };
+  /** The last message: finish writing, and end. `isReplaced`: another controller takes over. */
+  | { readonly type: 'stop'; readonly isReplaced: boolean };
 
 /** Controller → supervisor. */
 export type FromController =

@@ -23,6 +23,9 @@ const TICK_MS = 1000;
 /** Silence after which a child is taken for hung, when no watchdog says how long that may be. */
 const SILENCE_MS = 20_000;
 
+/** A little longer than workers that are replaced let idle connections begin another request. */
+const LAST_REQUESTS_MS = 1200;
+
 /** What a supervisor runs. */
 export interface SupervisorOptions {
   readonly static: StaticConfiguration;
@@ -38,8 +41,15 @@ export interface SupervisorOptions {
   readonly onReady: (info: { readonly apiUrl?: string }) => void;
   /** It could not start; one line. */
   readonly onFailure: (message: string) => void;
-  /** The static configuration as it is now, at SIGHUP; throws when it is not valid. Absent: it cannot change. */
-  readonly reloadStatic?: () => StaticConfiguration;
+  /** The configuration as it is now, at SIGHUP; throws when it is not valid. Absent, or undefined: it cannot change. */
+  readonly reload?: () => ReloadedConfiguration | undefined;
+}
+
+/** What a generation is started with. */
+export interface ReloadedConfiguration {
+  readonly static: StaticConfiguration;
+  /** Absent: the one that there is. */
+  readonly controller?: ControllerKind;
 }
 
 /** Runs everything until a signal, or a failure to start; resolves with the exit code. */
@@ -109,7 +119,7 @@ class Supervisor {
   async #startFirst(): Promise<void> {
     try {
       this.#serverSockets = await bindControllerServers(this.#options.servers);
-      this.#current = await this.#make(this.#options.static, {
+      this.#current = await this.#make(this.#options, {
         onReady: (info) => {
           this.#onFirstReady(info);
         },
@@ -127,7 +137,7 @@ class Supervisor {
   }
 
   async #make(
-    configuration: StaticConfiguration,
+    { static: configuration, controller = this.#options.controller }: ReloadedConfiguration,
     listener: Pick<SupervisorOptions, 'onReady' | 'onFailure'>,
   ): Promise<Generation> {
     const sockets = await this.#sockets.open(configuration.entryPoints);
@@ -135,7 +145,9 @@ class Supervisor {
       ...listener,
       static: configuration,
       workers: this.#options.workers,
-      controller: this.#options.controller,
+      controller,
+      isExclusive: isExclusive(controller),
+      holdsChanges: this.#state === 'serving' && isExclusive(controller),
       earlyController: this.#options.earlyController,
       log: this.#log,
       sharedFolder: this.#folder,
@@ -176,8 +188,8 @@ class Supervisor {
       return;
     }
     await this.#manager.reloading();
-    const configuration = this.#readStatic();
-    if (configuration === undefined || isDeepStrictEqual(configuration, this.#current?.static)) {
+    const configuration = this.#readAgain();
+    if (configuration === undefined || !this.#isNew(configuration)) {
       this.#current?.reload();
       void this.#manager.ready('Serving');
       return;
@@ -185,9 +197,17 @@ class Supervisor {
     await this.#startNext(configuration);
   }
 
-  #readStatic(): StaticConfiguration | undefined {
+  #isNew({ static: configuration, controller }: ReloadedConfiguration): boolean {
+    const current = this.#current;
+    return (
+      !isDeepStrictEqual(configuration, current?.static) ||
+      (controller !== undefined && !isDeepStrictEqual(controller, current?.controller))
+    );
+  }
+
+  #readAgain(): ReloadedConfiguration | undefined {
     try {
-      return this.#options.reloadStatic?.();
+      return this.#options.reload?.();
     } catch (error) {
       this.#log.error(
         { reason: oneLine(error) },
@@ -197,7 +217,7 @@ class Supervisor {
     }
   }
 
-  async #startNext(configuration: StaticConfiguration): Promise<void> {
+  async #startNext(configuration: ReloadedConfiguration): Promise<void> {
     const refuse = (message: string): void => {
       this.#log.error(
         { reason: message },
@@ -216,7 +236,9 @@ class Supervisor {
       });
       if (this.#isStopping()) return;
       this.#next = next;
-      next.start();
+      // What has one keeper at a time changes hands; requests go on meanwhile, and whoever wants to change something waits.
+      if (next.isExclusive) await this.#current?.yieldController();
+      if (!this.#isStopping()) next.start();
     } catch (error) {
       refuse(oneLine(error));
     }
@@ -233,6 +255,10 @@ class Supervisor {
     this.#next = undefined;
     this.#log.info('the new static configuration is in force; what has begun under the old one is finished');
     this.#previous?.drain(true);
+    // Until then a connection of the generation before may bring a request, and its workers hear of no change any more.
+    setTimeout(() => {
+      next.releaseChanges();
+    }, LAST_REQUESTS_MS);
     this.#sockets.keepOnly(next.static.entryPoints);
     void this.#manager.ready('Serving');
   }
@@ -277,6 +303,9 @@ class Supervisor {
   #onEnded(generation: Generation): void {
     if (this.#previous === generation) this.#previous = undefined;
     if (this.#next === generation) this.#next = undefined;
+    // It could not take over.
+    if (this.#state === 'serving' && this.#next === undefined && generation !== this.#current)
+      this.#current?.resumeController();
     if (this.#state === 'stopping' && this.#current === generation) this.#current = undefined;
     this.#checkStopped();
     this.#reloadAgain();
@@ -290,6 +319,11 @@ class Supervisor {
     removeRuntimeFolder(this.#folder);
     this.#resolve?.(this.#exitCode);
   }
+}
+
+/** Only one controller at a time can keep a hub's routes. */
+function isExclusive({ kind }: ControllerKind): boolean {
+  return kind === 'hub';
 }
 
 function oneLine(error: unknown): string {
