@@ -1,7 +1,7 @@
 // The controller's end of the private socket: sends every worker a snapshot when it connects and every change after that, and knows when
 // all of them have applied it.
 //
-//   worker connects ──hello──► snapshot ──applied──► in step ──change──► … (holds it up, silent for SILENCE_MS: reported for killing)
+//   worker connects ──there is a table──► hello ──► snapshot ──applied──► in step ──change──► … (holds it up, silent for SILENCE_MS: reported for killing)
 //
 // Every message is answered, so a worker that takes long for much is told from one that does nothing. One that holds nothing up (it has no
 // table yet, or nothing has changed) may take its time: on a starved machine its successor would be slower still.
@@ -65,6 +65,8 @@ export class ControlServer {
   readonly #silenceMs: number;
   readonly #server: Server;
   readonly #links = new Set<WorkerLink>();
+  /** Workers that have connected before there is a table; undefined from then on. */
+  #early: Socket[] | undefined = [];
   /** Workers that accept requests, connected to us or not: a change is live only when each has it. */
   #accepting = new Set<number>();
   readonly #waiters = new Set<Waiter>();
@@ -78,15 +80,27 @@ export class ControlServer {
     this.#options = options;
     this.#silenceMs = options.silenceMs ?? SILENCE_MS;
     this.#server = net.createServer((socket) => {
-      this.#welcome(socket);
+      socket.on('error', () => {
+        // The worker has died; `close` follows.
+      });
+      if (this.#early === undefined) this.#welcome(socket);
+      else this.#early.push(socket);
     });
   }
 
-  async start(): Promise<void> {
+  /** Workers can connect from now on, and wait for `open`. */
+  async listen(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(this.#options.path, resolve);
     });
+  }
+
+  /** The first table is complete: workers get it. */
+  open(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const socket of early) if (!socket.destroyed) this.#welcome(socket);
     this.#lookedAt = performance.now();
     this.#timer = setInterval(() => {
       this.#giveUpSilent();
@@ -98,6 +112,7 @@ export class ControlServer {
     clearInterval(this.#timer);
     clearTimeout(this.#snapshotTimer);
     this.#server.close();
+    for (const socket of this.#early ?? []) socket.destroy();
     for (const { socket } of this.#links) socket.destroy();
     for (const waiter of this.#waiters) waiter.resolve();
     this.#waiters.clear();
@@ -168,9 +183,6 @@ export class ControlServer {
         this.#options.log.error({ reason: errorText(error) }, 'a worker sent nonsense');
         socket.destroy();
       }
-    });
-    socket.on('error', () => {
-      // The worker has died; `close` follows.
     });
     socket.on('close', () => {
       this.#links.delete(link);

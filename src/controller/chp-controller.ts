@@ -60,6 +60,7 @@ export async function startChpController(
     },
     ...countsFor(metrics),
   });
+  await engine.listen();
   const storage = await openStorage(start, settings, { engine, log });
   const stopped = await rememberStopped(start, settings, { engine, routes: storage.table.routes, log });
   await engine.start();

@@ -147,16 +147,21 @@ export class EngineController {
     if (change !== undefined) await this.#control.publish(change);
   }
 
-  /** Opens the private sockets. The first complete table must be in: workers that connect take what there is. */
-  async start(): Promise<void> {
+  /** Workers can connect from now on; they wait for `start`. */
+  async listen(): Promise<void> {
     // A controller that was killed has left its sockets behind.
     rmSync(this.#apiPath, { force: true });
     rmSync(this.#controlPath, { force: true });
+    await this.#control.listen();
+  }
+
+  /** The first complete table must be in: workers take what there is. */
+  async start(): Promise<void> {
     await this.#api.listen({ path: this.#apiPath });
     const isWanted = !this.#hasOwnTls && this.#defaultCertificate.pair === undefined;
     if (isWanted && this.#expectsTls && this.runtime.needsFallback) this.#offered = this.#makeCertificate();
     await this.#offered;
-    await this.#control.start();
+    this.#control.open();
     // Whoever comes with TLS although nothing asks for it gets an answer, too.
     if (isWanted)
       this.#laterTimer = setTimeout(() => {

@@ -49,6 +49,7 @@ async function startEmbedded(
       activity.note(routes);
     },
   });
+  await engine.listen();
   const persistence = openRoutes(settings, log, {
     preservePath: true,
     usesJournal: true,

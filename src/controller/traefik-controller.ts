@@ -21,6 +21,7 @@ export async function startTraefikController(
       tell({ type: 'silent', workerId } satisfies FromController);
     },
   });
+  await engine.listen();
   const lastGood = new LastGood(sharedFolder);
   let isLoaded = false;
   const { file, throttleMs } = configuration.providers;

@@ -69,7 +69,7 @@ interface Controller {
   table: TableChange;
 }
 
-async function startServer(t: TestContext, silenceMs = 60_000): Promise<Controller> {
+async function startServer(t: TestContext, silenceMs = 60_000, isOpen = true): Promise<Controller> {
   const path = join(temporaryFolder(t), 'c.sock');
   const silent: number[] = [];
   const server = new ControlServer({
@@ -80,7 +80,8 @@ async function startServer(t: TestContext, silenceMs = 60_000): Promise<Controll
     silenceMs,
   });
   const controller: Controller = { server, path, silent, table: NOTHING };
-  await server.start();
+  await server.listen();
+  if (isOpen) server.open();
   t.after(() => {
     server.stop();
   });
@@ -189,6 +190,25 @@ describe('the private socket', () => {
     assert.equal(worker.completions, 2);
   });
 
+  it('lets workers connect before there is a table, and gives it to them when there is', async (t) => {
+    const controller = await startServer(t, 60_000, false);
+    const worker = startWorker(t, controller.path, 1);
+    const other = startWorker(t, controller.path, 2);
+    const gone = net.connect(controller.path);
+    await until(() => worker.client.isConnected && other.client.isConnected, 'the connections');
+    gone.destroy();
+    // It is not live anywhere, and nobody has to be waited for.
+    await within(controller.server.publish(change(1, ['a'])), 'the first table');
+    assert.deepEqual([worker.completions, other.completions], [0, 0]);
+    controller.table = change(1, ['a']);
+    controller.server.open();
+    await until(() => worker.completions === 1 && other.completions === 1, 'the tables');
+    assert.ok(worker.routers.has('a') && other.routers.has('a'));
+    controller.server.setAccepting([1, 2]);
+    await within(controller.server.publish(change(2, ['b'])), 'a change');
+    assert.ok(worker.routers.has('b') && other.routers.has('b'));
+  });
+
   it('takes what a snapshot does not name from a worker that had another table', async (t) => {
     const controller = await startServer(t);
     controller.table = change(1, ['old', 'kept']);
@@ -201,7 +221,8 @@ describe('the private socket', () => {
       snapshot: () => ({ ...change(1, ['kept', 'other']), full: true }),
       onSilent: () => undefined,
     });
-    await second.start();
+    await second.listen();
+    second.open();
     t.after(() => {
       second.stop();
     });

@@ -41,7 +41,8 @@ async function startServer(t: TestContext) {
       web += counts?.web ?? 0;
     },
   });
-  await server.start();
+  await server.listen();
+  server.open();
   t.after(() => {
     server.stop();
   });
