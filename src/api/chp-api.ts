@@ -22,7 +22,7 @@ import { NO_SCHEMAS } from './no-schemas.ts';
 import { openApiDocument } from './open-api.ts';
 import {
   chpDocument,
-  chpText,
+  chpEntry,
   wantedRoutes,
   MAX_ROUTE_BYTES,
   pathOf,
@@ -130,7 +130,7 @@ function read(request: FastifyRequest, reply: FastifyReply, options: ChpApiOptio
           activity: options.activity,
           wrongDate: (text) => `Invalid datestamp '${text}' must be ISO8601.`,
         }),
-        (found) => `${JSON.stringify(pathOfRoutespec(found.routespec))}:${chpText(found, options.activity)}`,
+        (found) => chpEntry(found, options.activity),
       ),
     );
   }

@@ -5,6 +5,7 @@ import { hash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ProxyError } from '../errors.ts';
 import type { HubRoute, Json, RouteChange } from '../hub/route.ts';
+import { pathOfRoutespec } from './chp-path.ts';
 import { isoTime } from './iso-time.ts';
 
 /** One route has room for any payload. */
@@ -116,13 +117,33 @@ function activityText(routespec: string, activity: RouteActivity): string {
 /** Names in a document that data cannot have. */
 const OURS = ['target', 'last_activity', 'last_user_activity'];
 
-/** `chpDocument` as text, without a copy of the data. */
-export function chpText(route: HubRoute, activity: RouteActivity | undefined): string {
-  const { routespec, target, data } = route;
-  for (const name of OURS) if (Object.hasOwn(data, name)) return JSON.stringify(chpDocument(route, activity));
+/** What never changes of a route in a list, for as long as the route is there: making it again for every list was most of a list's time. */
+const texts = new WeakMap<HubRoute, string>();
+
+/** A route in a list of configurable-http-proxy's API: `"path":{…}`, the object as in `chpDocument`. */
+export function chpEntry(route: HubRoute, activity: RouteActivity | undefined): string {
+  const { routespec, data } = route;
+  for (const name of OURS)
+    if (Object.hasOwn(data, name))
+      return `${pathText(routespec)}:${JSON.stringify(chpDocument(route, activity))}`;
+  let text = texts.get(route);
+  if (text === undefined) {
+    text = chpText(route);
+    texts.set(route, text);
+  }
+  return activity === undefined ? `${text}}` : `${text}${activityText(routespec, activity)}}`;
+}
+
+function pathText(routespec: string): string {
+  return JSON.stringify(pathOfRoutespec(routespec));
+}
+
+/** Everything but the clocks and the last brace. */
+function chpText({ routespec, target, data }: HubRoute): string {
   const text = JSON.stringify(data);
-  const clocks = activity === undefined ? '' : activityText(routespec, activity);
-  return `${text.slice(0, -1)}${text === '{}' ? '' : ','}"target":${JSON.stringify(target)}${clocks}}`;
+  const more = text === '{}' ? '' : ',';
+  // Joined, for it is kept: a sum of strings would hold on to each of its parts.
+  return [pathText(routespec), ':', text.slice(0, -1), more, '"target":', JSON.stringify(target)].join('');
 }
 
 /** A route as configurable-http-proxy shows it; without `activity` nobody knows when it was used. */

@@ -10,7 +10,7 @@ import { isTree } from '../hub/values.ts';
 import type { Logger } from '../log.ts';
 import { normalizeRoutespec } from '../hub/routespec.ts';
 import { boundConnections } from './bounded-connections.ts';
-import { pathOfRoutespec, routespecOfPath } from './chp-path.ts';
+import { routespecOfPath } from './chp-path.ts';
 import { listing } from './listing.ts';
 import { NO_SCHEMAS } from './no-schemas.ts';
 import { openApiDocument } from './open-api.ts';
@@ -19,7 +19,7 @@ import type { QuickAnswer, QuickHandler } from './quick-lane.ts';
 import {
   activityFields,
   chpDocument,
-  chpText,
+  chpEntry,
   isPlainRoutePath,
   wantedRoutes,
   MAX_ROUTE_BYTES,
@@ -162,7 +162,7 @@ function registerChpRoutes(app: FastifyInstance, { table, activity }: RoutesApiO
               activity,
               wrongDate: (text) => `inactiveSince: expected an ISO 8601 date, found "${text}"`,
             }),
-            (route) => `${JSON.stringify(pathOfRoutespec(route.routespec))}:${chpText(route, activity)}`,
+            (route) => chpEntry(route, activity),
           ),
         );
       const route = existing(request, table);
