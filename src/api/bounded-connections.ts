@@ -15,6 +15,9 @@ export interface ConnectionBounds {
   readonly end: (socket: Socket) => void;
 }
 
+/** An event of a server that comes to its end: connections without a request are closed. */
+export const LEAVING = 'leaving';
+
 /** For one connection more than `most`, the one that has been without a request for longest is closed. */
 export function boundConnections(server: Server, most = MAX_CONNECTIONS): ConnectionBounds {
   /** Without a request, the longest first. */
@@ -35,6 +38,9 @@ export function boundConnections(server: Server, most = MAX_CONNECTIONS): Connec
     begin: (socket) => quiet.delete(socket),
     end: (socket) => quiet.add(socket),
   };
+  server.on(LEAVING, () => {
+    for (const socket of quiet) socket.destroy();
+  });
   server.on('request', ({ socket }, response) => {
     bounds.begin(socket);
     response.once('close', () => {

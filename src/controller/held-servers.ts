@@ -3,6 +3,7 @@
 import net from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
+import { LEAVING } from '../api/bounded-connections.ts';
 import { serverListenError } from '../entrypoint/listening-socket.ts';
 import type { ListeningSocket } from '../entrypoint/listening-socket.ts';
 import type { ControllerServer, ControllerStart } from '../supervisor/messages.ts';
@@ -59,7 +60,7 @@ export async function leaveServer({ server }: FastifyInstance): Promise<void> {
     });
   });
   const timer = setInterval(() => {
-    server.closeIdleConnections();
+    server.emit(LEAVING);
   }, ON_ITS_WAY_MS);
   await Promise.race([closed, setTimeout(LEAVING_MS)]);
   clearInterval(timer);
