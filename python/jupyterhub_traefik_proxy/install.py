@@ -7,7 +7,17 @@ import sys
 from .program import ProgramError, find_command
 
 #: Options of the program that takes the work over; the names are those of the former installer where it had them.
-PASSED_ON = ("output", "platform", "traefik-version", "from", "base-url", "sha256")
+PASSED_ON = (
+    "output",
+    "platform",
+    "traefik-version",
+    "from",
+    "base-url",
+    "sha256",
+    # Refused there, in one line with what to do.
+    "etcd-version",
+    "consul-version",
+)
 
 
 def main(argv=None):
@@ -27,16 +37,15 @@ def main(argv=None):
     parser.add_argument("--base-url", metavar="URL", help="where releases lie")
     parser.add_argument("--sha256", metavar="HEX", help="checksum of the archive")
     parser.add_argument("--traefik", action="store_true", help="accepted and ignored: there is nothing else to install")
-    parser.add_argument("--etcd", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--consul", action="store_true", help=argparse.SUPPRESS)
+    for store in ("etcd", "consul"):
+        parser.add_argument(f"--{store}", action="store_true", help=argparse.SUPPRESS)
+        parser.add_argument(f"--{store}-version", help=argparse.SUPPRESS)
     args = vars(parser.parse_args(argv))
-    for name in ("etcd", "consul"):
-        if args[name]:
-            sys.exit(f"{name} is not installed by this package: use your system's packages")
     if args["traefik"]:
         print("--traefik is ignored: Traefik is all there is to install", file=sys.stderr)
     given = [(name, args[name.replace("-", "_")]) for name in PASSED_ON]
     options = [f"--{name}={value}" for name, value in given if value is not None]
+    options += [f"--{store}" for store in ("etcd", "consul") if args[store]]
     try:
         command = find_command()
     except ProgramError as error:

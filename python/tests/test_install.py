@@ -96,6 +96,13 @@ def test_another_folder_and_platform(releases, folder):
     assert any(path.endswith("_darwin_arm64.tar.gz") for path in releases.asked)
 
 
+@pytest.mark.parametrize("platform", ["linux-x86_64", "Linux_AMD64", "linux-aarch64"])
+def test_other_names_of_a_platform(releases, folder, platform):
+    assert install(f"--traefik-version={VERSION}", f"--platform={platform}", url=releases.url).returncode == 0
+    wanted = "arm64" if platform.endswith("aarch64") else "amd64"
+    assert any(path.endswith(f"_linux_{wanted}.tar.gz") for path in releases.asked)
+
+
 def test_what_is_there_is_not_fetched_again_unless_it_is_another_version(releases, folder):
     assert install(f"--traefik-version={VERSION}", url=releases.url).returncode == 0
     (releases.folder / f"traefik_v{VERSION}_checksums.txt").unlink()
@@ -139,7 +146,10 @@ def test_a_checksum_of_the_administrators(releases, folder):
         ([f"--traefik-version={VERSION}", "--platform=openbsd-amd64"], "has no checksum of"),
         (["--traefik-version=newest"], "expected a version such as"),
         (["--platform=amiga"], "expected a name such as linux-amd64"),
-        (["--etcd"], "etcd is not installed by this package"),
+        (["--etcd"], "--etcd: etcd is not installed by this program, and not needed"),
+        (["--consul"], "--consul: consul is not installed by this program, and not needed"),
+        (["--traefik", "--etcd-version=3.3.10"], "--etcd-version: etcd is not installed by this program"),
+        (["--consul-version", "1.6.1"], "--consul-version: consul is not installed by this program"),
         (["--output=a-file/below"], "cannot be written"),
     ],
 )
@@ -149,6 +159,7 @@ def test_what_is_said_when_it_cannot_be(releases, folder, args, reason):
     assert done.returncode == 1
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (folder / "dependencies").exists() or os.listdir(folder / "dependencies") == []
 
 
 def test_nobody_answers():

