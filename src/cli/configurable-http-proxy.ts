@@ -1,6 +1,7 @@
 // `configurable-http-proxy`: that program's command line and REST API on our controller and engine.
 
-import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ChpAddress } from '../config/chp.ts';
 import type { ListenAddress } from '../config/static.ts';
@@ -27,13 +28,14 @@ async function run(all: ChpOptions, command: Command): Promise<number> {
   const setup = setUpChp(options, (name) => command.getOptionValueSource(name) === 'cli', process.env);
   const sockets = socketPaths(setup);
   for (const path of sockets) await freeSocket(path);
+  if (options.pidFile !== undefined) assertWritable(options.pidFile);
   const log = createLogger('supervisor', setup.static.log);
   for (const remark of setup.remarks) log.info(remark);
   for (const warning of setup.warnings) log.warn(warning);
   sayNotices(setup.static);
   process.title = 'jtp configurable-http-proxy';
   const workers = workerCount(options.workers);
-  log.info(capacityText(workers));
+  log.info(capacityText(workers, 'configurable-http-proxy'));
   const exitCode = await runSupervisor({
     static: setup.static,
     workers,
@@ -62,6 +64,20 @@ function sayReady(setup: ChpSetup, options: ChpOptions, log: Logger): void {
     log.info(`Writing pid ${String(process.pid)} to ${pidFile}`);
   } catch (error) {
     log.error({ file: pidFile, reason: errorText(error) }, 'the pid file cannot be written');
+  }
+}
+
+/** Whoever waits for a file that never comes should hear of it at once; throws JTP_ERR_SETTINGS_INVALID. */
+function assertWritable(pidFile: string): void {
+  try {
+    const stats = statSync(pidFile, { throwIfNoEntry: false });
+    if (stats === undefined) accessSync(dirname(resolve(pidFile)), constants.W_OK);
+    else closeSync(openSync(pidFile, 'r+'));
+  } catch (cause) {
+    throw new ProxyError('JTP_ERR_SETTINGS_INVALID', {
+      message: `--pid-file: ${pidFile} cannot be written: ${errorText(cause)}`,
+      cause,
+    });
   }
 }
 

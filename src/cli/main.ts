@@ -57,7 +57,9 @@ export async function main(argv: readonly string[]): Promise<void> {
       process.exitCode = error.exitCode;
       return;
     }
-    process.stderr.write(`jupyterhub-traefik-proxy: ${errorText(error)}\n`);
+    // That command is another program to whoever started it.
+    const program = given[0] === 'configurable-http-proxy' ? given[0] : 'jupyterhub-traefik-proxy';
+    process.stderr.write(`${program}: ${errorText(error)}\n`);
     process.exitCode = 1;
   }
 }

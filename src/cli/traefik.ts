@@ -119,12 +119,12 @@ export function sayNotices(configuration: StaticConfiguration): void {
 }
 
 /** How many processes carry requests, and how much each can take; said at every start. A low limit is said on standard error as well. */
-export function capacityText(workers: number): string {
+export function capacityText(workers: number, program = 'jupyterhub-traefik-proxy'): string {
   const limit = descriptorLimit();
   const { maxClients } = descriptorBudget(limit);
   if (limit !== undefined && limit < COMFORTABLE_DESCRIPTORS)
     process.stderr.write(
-      `jupyterhub-traefik-proxy: only ${String(limit)} open files are allowed per process, enough for ${String(maxClients)} connections in each worker: raise it (LimitNOFILE=65536 in a systemd unit, or ulimit -n 65536)\n`,
+      `${program}: only ${String(limit)} open files are allowed per process, enough for ${String(maxClients)} connections in each worker: raise it (LimitNOFILE=65536 in a systemd unit, or ulimit -n 65536)\n`,
     );
   const each =
     limit === undefined ? '' : `, up to ${String(maxClients)} connections each (${String(limit)} open files)`;

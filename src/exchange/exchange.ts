@@ -172,7 +172,7 @@ export class Exchange implements ClientSideOfExchange, ServerSideOfExchange, Wai
     let host = !service.balancer.passHostHeader || this.#request.host === '' ? address.hostHeader : undefined;
     let { target } = this.#request;
     if (rewriting !== undefined) {
-      target = rewriting.target(target, this.#route, address);
+      target = rewriting.target(this.#request, this.#route, address);
       host = rewriting.host ?? host;
     } else if (server.preservePath) target = address.path + target;
     this.#aim(server.target, host, target);

@@ -1,6 +1,7 @@
 // What configurable-http-proxy can change about requests and answers beyond routing them: which path the server is asked for, headers of
 // the operator's own, and where redirects lead. Source: its command line reference.
 
+import type { Logger } from '../log.ts';
 import type { Request } from '../http1/request.ts';
 import type { TargetAddress } from '../upstream/target-address.ts';
 import { parseUrl } from '../url.ts';
@@ -34,9 +35,12 @@ export class Rewriting {
   /** Replaces the client's Host. */
   readonly host: string | undefined;
   readonly #options: RewritingOptions;
+  readonly #log: Logger | undefined;
 
-  constructor(options: RewritingOptions) {
+  /** `log`: present where each request is to be named. */
+  constructor(options: RewritingOptions, log?: Logger) {
     this.#options = options;
+    this.#log = log;
     const others = options.headers.filter(({ name }) => name.toLowerCase() !== 'host');
     this.host = options.headers.find(({ name }) => name.toLowerCase() === 'host')?.value;
     this.lines = others.map(({ name, value }) => `${name}: ${value}\r\n`).join('');
@@ -44,10 +48,12 @@ export class Rewriting {
   }
 
   /** What the server is asked for, from what the client asked for. */
-  target(target: string, route: Route | undefined, address: TargetAddress): string {
+  target({ target, upgrade }: Request, route: Route | undefined, address: TargetAddress): string {
     const { includePrefix, prependPath } = this.#options;
     const mark = target.indexOf('?');
     let path = mark < 0 ? target : target.slice(0, mark);
+    // In the words of that program. What follows the question mark may be a token.
+    this.#log?.debug(`PROXY ${upgrade === undefined ? 'WEB' : 'WS'} ${path} to ${urlOf(address)}`);
     let query = mark < 0 ? '' : target.slice(mark + 1);
     if (DOT_SEGMENT.test(path)) path = resolveDots(path);
     if (!includePrefix) path = withoutPrefix(path, route?.prefixDepth ?? 0);
@@ -74,6 +80,10 @@ export class Rewriting {
       return `${before}${name}${scheme}://${host}`;
     });
   }
+}
+
+function urlOf({ scheme, connect, hostHeader, path }: TargetAddress): string {
+  return 'path' in connect ? `unix:${connect.path}${path}` : `${scheme}://${hostHeader}${path}`;
 }
 
 /** Cuts off as many segments as the route's prefix has; whatever spelling the client used for them. Empty ones do not count. */

@@ -126,7 +126,7 @@ export class DataPlane {
         ? undefined
         : new ActivityRecorder(this.#deadlines, this.#tunnels, this.#metrics?.updates);
     this.#errorPages = errorPages(configuration, mode);
-    const rewriting = chp === undefined ? undefined : new Rewriting(chp);
+    const rewriting = rewritingOf(chp, log);
     this.#entryPoints = [...configuration.entryPoints.values()].map(
       (entryPoint) =>
         new EntryPoint({
@@ -287,6 +287,12 @@ export class DataPlane {
     this.#departures.close();
     this.#deadlines.close();
   }
+}
+
+/** What the configurable-http-proxy command changes about requests; at the level debug it names each of them. */
+function rewritingOf(chp: ChpConfiguration | undefined, log: Logger): Rewriting | undefined {
+  if (chp === undefined) return undefined;
+  return new Rewriting(chp, log.isLevelEnabled('debug') ? log : undefined);
 }
 
 function trafficCounters({ prometheus }: StaticConfiguration): TrafficCounters | undefined {
