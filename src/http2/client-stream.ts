@@ -117,8 +117,8 @@ export class ClientStream implements Downstream, SocketOwner, Timed {
   #expectBody(request: Request): void {
     if (request.framing.name === 'length') this.#remaining = request.framing.length;
     else if (request.framing.name === 'none') this.#remaining = 0;
-    this.#body = new GatheredBody((bytes) => {
-      this.exchange?.onRequestBody(bytes, 0, bytes.length);
+    this.#body = new GatheredBody((pieces) => {
+      for (const piece of pieces) this.exchange?.onRequestBody(piece, 0, piece.length);
       this.exchange?.onRequestFlush();
     });
     this.#stream.once('trailers', (headers) => {

@@ -61,6 +61,8 @@ export class UpstreamConnection implements SocketOwner, Timed {
   #keepAliveMs: number;
   #head = '';
   #isChunked = false;
+  /** Pieces of a body wait for `flush`, to be sent in one write. */
+  #isCorked = false;
   /** How long the server, which has not taken all that has been written, may stand still; 0 = it has, or for ever. */
   #stallMs = 0;
 
@@ -103,24 +105,29 @@ export class UpstreamConnection implements SocketOwner, Timed {
     if (this.#isConnected) this.deadline = 0;
   }
 
-  /** Returns false when the server should be given time. */
+  /** Returns false when the server should be given time. What is written goes with `flush` at the latest. */
   write(chunk: Buffer, start: number, end: number): boolean {
     const head = this.#head;
     this.#head = '';
     const bytes = start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end);
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.socket.cork();
+    }
     if (!this.#isChunked) {
       if (head !== '') this.socket.write(head, 'latin1');
       return this.socket.write(bytes);
     }
-    this.socket.cork();
     this.socket.write(`${head}${(end - start).toString(16)}\r\n`, 'latin1');
     this.socket.write(bytes);
-    const isWritable = this.socket.write('\r\n', 'latin1');
-    this.socket.uncork();
-    return isWritable;
+    return this.socket.write('\r\n', 'latin1');
   }
 
   flush(): void {
+    if (this.#isCorked) {
+      this.#isCorked = false;
+      this.socket.uncork();
+    }
     if (this.#head === '') return;
     const head = this.#head;
     this.#head = '';
@@ -134,7 +141,8 @@ export class UpstreamConnection implements SocketOwner, Timed {
       const head = this.#head;
       this.#head = '';
       this.socket.write(head + lastChunk(trailers), 'latin1');
-    } else this.flush();
+    }
+    this.flush();
     if (this.#isConnected) this.#awaitResponse();
   }
 

@@ -115,6 +115,34 @@ describe('HTTP/2 requests', () => {
     }
   });
 
+  it('bring every byte of a body in small frames, whatever announces its length', async (t) => {
+    const server = await startByteServer(t);
+    const { port } = await startProxyTo(t, server.url);
+    const client = new FrameClient(await connect(t, port));
+    const bytes = Buffer.from(Array.from({ length: 150_000 }, (_, at) => (at * 7 + (at >> 8)) & 0xff));
+    const frames: Buffer[] = [];
+    for (const announced of [[['content-length', String(bytes.length)]], []] as const) {
+      const stream = client.request(requestFields({ ':method': 'POST' }, announced), 0);
+      for (let at = 0, size = 1; at < bytes.length; at += size, size = (size * 3) % 16_000 || 1)
+        frames.push(frame(FRAME.data, 0, stream, bytes.subarray(at, at + size)));
+      client.send(...frames.splice(0), frame(FRAME.data, END_STREAM, stream));
+      const peer = await server.accept();
+      await peer.readHead();
+      if (announced.length > 0) {
+        assert.ok(Buffer.from(await peer.take(bytes.length), 'latin1').equals(bytes));
+        continue;
+      }
+      const parts: string[] = [];
+      for (;;) {
+        const length = Number.parseInt(await peer.read('\r\n'), 16);
+        if (length === 0) break;
+        parts.push(await peer.take(length));
+        await peer.read('\r\n');
+      }
+      assert.ok(Buffer.from(parts.join(''), 'latin1').equals(bytes));
+    }
+  });
+
   it('wait with their body for the 100 of the server', async (t) => {
     const server = await startByteServer(t);
     const { port } = await startTlsProxyTo(t, server.url);
