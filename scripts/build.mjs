@@ -14,6 +14,8 @@ function removeOrphans(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const full = path.join(folder, entry.name);
     if (entry.isDirectory()) {
+      // Programs may be started from it at any moment; what is in it, bundle.mjs sees to.
+      if (full === path.join(dist, 'program')) continue;
       if (existsSync(path.join(source, entry.name))) removeOrphans(full);
       else rmSync(full, { recursive: true });
       continue;

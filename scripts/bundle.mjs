@@ -4,7 +4,16 @@
 // dist/program has the folders of dist/src, and one more. So everything is one folder deep in both, and what a module finds relative to
 // itself (`import.meta.url`), it finds if it begins with `../`, and the name of a folder.
 
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 
 const FILES = ['cli/main', 'controller/main', 'worker/worker', 'middleware/hash-thread'];
@@ -16,17 +25,24 @@ const EXTERNAL = ['@peculiar/x509', 'chokidar', 'prom-client', 'reflect-metadata
 const BANNER =
   "import { createRequire as bundledRequire } from 'node:module';\nconst require = bundledRequire(import.meta.url);";
 
-/** Makes dist/program anew; without esbuild there is none, and bin/ takes dist/src. */
+/** Files of a build before stay for so long: a program that was started from them may still load them. */
+const KEPT_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * Makes dist/program anew; without esbuild there is none, and bin/ takes dist/src. At any moment it can be started from: files are replaced at once,
+ * the ones that others name before those that name them.
+ */
 export async function bundle(root) {
   const dist = path.join(root, 'dist');
   const program = path.join(dist, 'program');
-  rmSync(program, { recursive: true, force: true });
   const esbuild = await import('esbuild').catch(() => undefined);
   if (esbuild === undefined) {
+    rmSync(program, { recursive: true, force: true });
     process.stderr.write('esbuild is not installed (npm ci): the program will start more slowly\n');
     return;
   }
-  const { metafile } = await esbuild.build({
+  const { metafile, outputFiles } = await esbuild.build({
+    write: false,
     absWorkingDir: root,
     entryPoints: FILES.map((name) => `dist/src/${name}.js`),
     outbase: 'dist/src',
@@ -45,7 +61,26 @@ export async function bundle(root) {
     metafile: true,
     logLevel: 'warning',
   });
-  writeFileSync(path.join(program, 'LICENSES.txt'), licenses(root, Object.keys(metafile.inputs)));
+  const isEntry = ({ path: file }) => !file.includes(`${path.sep}chunks${path.sep}`);
+  for (const { path: file, contents } of outputFiles.sort((a, b) => isEntry(a) - isEntry(b)))
+    replaceFile(file, contents);
+  replaceFile(path.join(program, 'LICENSES.txt'), licenses(root, Object.keys(metafile.inputs)));
+  removeOld(path.join(program, 'chunks'), new Set(outputFiles.map(({ path: file }) => file)));
+}
+
+function replaceFile(file, contents) {
+  mkdirSync(path.dirname(file), { recursive: true });
+  const temporary = `${file}.${process.pid}`;
+  writeFileSync(temporary, contents);
+  renameSync(temporary, file);
+}
+
+function removeOld(folder, wanted) {
+  if (!existsSync(folder)) return;
+  for (const name of readdirSync(folder)) {
+    const file = path.join(folder, name);
+    if (!wanted.has(file) && Date.now() - statSync(file).mtimeMs > KEPT_MS) rmSync(file);
+  }
 }
 
 /** The licences of the packages that have gone into the bundle. */
