@@ -1,4 +1,4 @@
-// What a student sees, in a real browser: log in, JupyterLab opens, a cell runs. Once in plain
+// What a student sees, in a real browser: log in, JupyterLab opens, a terminal answers, a cell runs. Once in plain
 // HTTP/1.1, once over TLS, where Chromium speaks HTTP/2 and opens its WebSockets as streams of it (RFC 8441).
 
 import assert from 'node:assert/strict';
@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test';
 import { chromium } from 'playwright-core';
 import type { BrowserContext, Page } from 'playwright-core';
 import { Authority } from '../support/authority.ts';
-import { createHub, ROOT } from '../support/hub.ts';
+import { createHub, ROOT, until } from '../support/hub.ts';
 import type { Hub } from '../support/hub.ts';
 import { chromiumBinary } from '../support/tools.ts';
 
@@ -37,8 +37,15 @@ interface Transports {
   /** `nextHopProtocol` of the document, and of every request to an API. */
   readonly document: string;
   readonly api: readonly string[];
-  /** Status of the answer to each WebSocket's handshake, by the last part of its path: 101 in HTTP/1.1, 200 in HTTP/2. */
-  readonly webSockets: ReadonlyMap<string, number>;
+  readonly webSockets: WebSockets;
+}
+
+/** What passed on WebSockets, by what they are for: `channels` of a kernel, `terminal`, or the last part of their path. */
+interface WebSockets {
+  /** Of the answers to their handshakes: 101 in HTTP/1.1, 200 in HTTP/2. */
+  readonly statuses: ReadonlyMap<string, number>;
+  /** All that was received, as text. */
+  readonly received: ReadonlyMap<string, string>;
 }
 
 async function openBrowser(t: TestContext, executablePath: string): Promise<BrowserContext> {
@@ -58,30 +65,51 @@ async function openBrowser(t: TestContext, executablePath: string): Promise<Brow
   return context;
 }
 
-/** Statuses of WebSocket handshakes by the last part of their path, as they come. */
-async function watchHandshakes(page: Page): Promise<ReadonlyMap<string, number>> {
+/** What is known of the WebSockets of a page, as it comes. */
+async function watchWebSockets(page: Page): Promise<WebSockets> {
   const session = await page.context().newCDPSession(page);
   const names = new Map<string, string>();
   const statuses = new Map<string, number>();
+  const received = new Map<string, string>();
   session.on('Network.webSocketCreated', ({ requestId, url }) => {
-    names.set(requestId, path.posix.basename(new URL(url).pathname));
+    const { pathname } = new URL(url);
+    names.set(requestId, pathname.includes('/terminals/') ? 'terminal' : path.posix.basename(pathname));
   });
   session.on('Network.webSocketHandshakeResponseReceived', ({ requestId, response }) => {
     statuses.set(names.get(requestId) ?? '', response.status);
   });
+  session.on('Network.webSocketFrameReceived', ({ requestId, response }) => {
+    const name = names.get(requestId) ?? '';
+    received.set(name, (received.get(name) ?? '') + response.payloadData);
+  });
   await session.send('Network.enable');
-  return statuses;
+  return { statuses, received };
 }
 
-/** Log in, start the server, run a cell. */
+/** Opens a terminal from the launcher and runs a command in it. */
+async function useTerminal(page: Page, { received }: WebSockets): Promise<void> {
+  await page.locator('.jp-LauncherCard', { hasText: 'Terminal' }).click();
+  const terminal = page.locator('.jp-Terminal');
+  await terminal.waitFor();
+  // Its prompt: what is typed before is lost.
+  await until('the terminal to speak', () => (received.get('terminal') ?? '').includes('stdout'));
+  await terminal.click();
+  await page.keyboard.type('echo $((6 * 7000))');
+  await page.keyboard.press('Enter');
+  await until('the answer of the terminal', () => (received.get('terminal') ?? '').includes('42000'));
+  await page.locator('[data-command="launcher:create"]').first().click();
+}
+
+/** Log in, start the server, use a terminal, run a cell. */
 async function journey(page: Page, hub: Hub): Promise<Transports> {
   page.setDefaultTimeout(120_000);
-  const webSockets = await watchHandshakes(page);
+  const webSockets = await watchWebSockets(page);
   await page.goto(hub.url);
   await page.fill('input[name=username]', 'zoe');
   await page.fill('input[name=password]', 'jupyter');
   await page.click('input[type=submit]');
   await page.waitForURL(/\/user\/zoe\/lab/);
+  await useTerminal(page, webSockets);
   // The launcher's card for a notebook.
   await page.locator('.jp-LauncherCard[data-category="Notebook"]').first().click();
   const cell = page.locator('.jp-Notebook .jp-Cell .cm-content').first();
@@ -115,12 +143,13 @@ function keepScreenshot(shot: Buffer): void {
 function assertTransports(seen: Transports, protocol: string, handshake: number): void {
   assert.equal(seen.document, protocol);
   assert.deepEqual([...new Set(seen.api)], [protocol]);
-  assert.equal(seen.webSockets.get('channels'), handshake, 'the WebSocket of the kernel');
+  for (const name of ['channels', 'terminal'])
+    assert.equal(seen.webSockets.statuses.get(name), handshake, `the WebSocket: ${name}`);
 }
 
 describe('a student with a browser', () => {
   const browser = chromiumBinary();
-  it('logs in, opens JupyterLab and runs a cell', { skip: browser.skip }, async (t) => {
+  it('logs in, opens JupyterLab, uses a terminal and runs a cell', { skip: browser.skip }, async (t) => {
     const hub = await createHub();
     t.after(() => hub.dispose());
     await hub.start();
