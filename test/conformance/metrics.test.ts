@@ -87,14 +87,14 @@ async function talk(peer: Peer): Promise<void> {
     }
   await peer.send('web', 'NONSENSE\r\n\r\n');
   await peer.send('web', 'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n');
-  peer.react({ answer: 'HTTP/1.1 204 No Content\r\n\r\n' });
+  await peer.react({ answer: 'HTTP/1.1 204 No Content\r\n\r\n' });
   await peer.send('web', request('/one'));
-  peer.react({ answer: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n' });
+  await peer.react({ answer: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n' });
   await peer.send('web', request('/one'));
-  peer.react({ answer: HANDSHAKE_ANSWER, then: 'echo' });
+  await peer.react({ answer: HANDSHAKE_ANSWER, then: 'echo' });
   await peer.send('web', handshake('/one'), { tunnelBytes: 'hello' });
   await peer.send('web', handshake('/dead'));
-  peer.react({});
+  await peer.react({});
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const)
     await probeTls(peer, { client: { minVersion: version, maxVersion: version } }, new Map());
   await askHttp2(peer);
