@@ -123,11 +123,10 @@ const texts = new WeakMap<HubRoute, string>();
 /** A route in a list of configurable-http-proxy's API: `"path":{…}`, the object as in `chpDocument`. */
 export function chpEntry(route: HubRoute, activity: RouteActivity | undefined): string {
   const { routespec, data } = route;
-  for (const name of OURS)
-    if (Object.hasOwn(data, name))
-      return `${pathText(routespec)}:${JSON.stringify(chpDocument(route, activity))}`;
   let text = texts.get(route);
   if (text === undefined) {
+    if (OURS.some((name) => Object.hasOwn(data, name)))
+      return `${pathText(routespec)}:${JSON.stringify(chpDocument(route, activity))}`;
     text = chpText(route);
     texts.set(route, text);
   }

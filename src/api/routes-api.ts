@@ -152,7 +152,8 @@ function oneRoute(table: RouteTable, routespec: string): Readonly<Record<string,
   return found === undefined ? {} : { [routespec]: found };
 }
 
-function registerChpRoutes(app: FastifyInstance, { table, activity }: RoutesApiOptions): void {
+function registerChpRoutes(app: FastifyInstance, options: RoutesApiOptions): void {
+  const { table, activity } = options;
   for (const url of ['/api/routes', '/api/routes/*']) {
     app.get(url, (request, reply) => {
       if (restOf(request) === '')
@@ -171,10 +172,7 @@ function registerChpRoutes(app: FastifyInstance, { table, activity }: RoutesApiO
         : reply.send(chpDocument(route, activity));
     });
     app.post(url, async (request, reply) => {
-      await addRoute(request, parseBody(request, chpRoute), {
-        table,
-        ...(activity === undefined ? {} : { activity }),
-      });
+      await addRoute(request, parseBody(request, chpRoute), options);
       return reply.code(201).send();
     });
     app.delete(url, async (request, reply) => {

@@ -1,6 +1,7 @@
 // What all workers have counted about the requests of entry points, routers and services since the controller started.
 
 import type { RefusedReport, TrafficReport } from './reports.ts';
+import { OTHER_VALUE } from './traffic.ts';
 
 type ScopeReport = TrafficReport[number];
 
@@ -29,7 +30,6 @@ export interface ScopeTotals {
 
 /** Combinations of headers' values of one entry point, router or service; clients could send new ones for ever. */
 const MAX_HEADER_VALUES = 10_000;
-const OTHER_VALUE = 'other';
 
 /** Scopes of routers and services that are gone are kept until the next reading, but not more than so many. */
 const MAX_GONE = 10_000;

@@ -21,7 +21,8 @@ export interface TrafficOptions {
 
 /** Of each thing that is counted: values of headers that are told apart between two reports; what is more counts as one of them. */
 const MAX_HEADER_VALUES = 1000;
-const OTHER_VALUE = 'other';
+/** What values of headers count as when there are too many. */
+export const OTHER_VALUE = 'other';
 
 /** One combination of status, method and protocol. */
 class Series {
