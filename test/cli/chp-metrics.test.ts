@@ -54,7 +54,7 @@ describe('the metrics of the command', () => {
     const first = await startServingChp(t, { args });
     await first.says(/Serve metrics/);
     const second = await startChp(t, { args });
-    assert.equal(await second.exited, 1);
+    assert.equal(await second.ended, 1);
     assert.match(second.output(), /the metrics server cannot listen on 127\.0\.0\.1:\d+: another program/);
   });
 });

@@ -85,7 +85,7 @@ describe('a storage backend', () => {
       'module.exports = class { getAll() { return Promise.reject(new Error("away")); } add() {} update() {} remove() {} };',
     );
     const chp = await startChp(t, { args: ['--storage-backend', away] });
-    assert.equal(await chp.exited, 1);
+    assert.equal(await chp.ended, 1);
     assert.match(chp.output(), /--storage-backend ".*away\.cjs" cannot be read: away/);
   });
 });

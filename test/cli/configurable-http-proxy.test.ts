@@ -115,7 +115,7 @@ describe('configurable-http-proxy', () => {
     assert.equal(await call(publicSocket, '/x'), 200);
     assert.equal(await call(apiSocket, '/api/routes'), 200);
     const second = await startChp(t, { args, hasAddresses: false });
-    assert.equal(await second.exited, 1);
+    assert.equal(await second.ended, 1);
     assert.match(second.output(), /another program listens there/);
     chp.child.kill('SIGTERM');
     assert.equal(await chp.exited, 0);
@@ -170,7 +170,7 @@ describe('configurable-http-proxy', () => {
       ['--port', String(await closedPort()), '--api-port', port],
     ]) {
       const chp = await startChp(t, { args: ['--ip', '127.0.0.1', ...flags], hasAddresses: false });
-      assert.equal(await chp.exited, 1);
+      assert.equal(await chp.ended, 1);
       assert.match(chp.output(), /^configurable-http-proxy: .*(?:another program|in use)/m);
     }
   });

@@ -45,7 +45,7 @@ async function debugLines(t: TestContext, kind: Kind, target: string): Promise<s
 /** How it ends, and what its last words begin with. */
 async function refusal(t: TestContext, kind: Kind, args: readonly string[]) {
   const chp = await startChp(t, { args, ...(kind === 'real' ? { program: REAL_CHP } : {}) });
-  const code = await chp.exited;
+  const code = await chp.ended;
   return { code, text: chp.output() };
 }
 

@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import https from 'node:https';
-import net from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -16,7 +15,6 @@ import { CHP_TOKEN, startServingChp } from '../support/chp.ts';
 import type { Chp } from '../support/chp.ts';
 import { temporaryFolder } from '../support/hub-store.ts';
 import { listenLocally } from '../support/http-servers.ts';
-import { until } from '../support/until.ts';
 import { REAL_CHP } from './chp-peer.ts';
 
 const authority = await Authority.create();
@@ -119,31 +117,14 @@ function writeFiles(t: TestContext): string {
   return folder;
 }
 
-/** Starts theirs and ours, and waits until all ports answer: theirs says so before it listens. */
 function startBoth(
   t: TestContext,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Promise<readonly Chp[]> {
   return Promise.all(
-    [{ program: REAL_CHP }, {}].map(async (program) => {
-      const chp = await startServingChp(t, { args, env, ...program });
-      for (const port of [chp.port, chp.apiPort]) await until(() => isOpen(port), `port ${String(port)}`);
-      return chp;
-    }),
+    [{ program: REAL_CHP }, {}].map((program) => startServingChp(t, { args, env, ...program })),
   );
-}
-
-function isOpen(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => {
-      resolve(false);
-    });
-  });
 }
 
 /** `in …` when there is an answer. */

@@ -2,11 +2,13 @@
 
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import net from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { TestContext } from 'node:test';
 import { request } from 'undici';
 import { freePorts } from './free-ports.ts';
 import { within } from './sockets.ts';
+import { until } from './until.ts';
 
 /** Ours; this file runs as dist/test/support/chp.js. */
 export const CHP_PROGRAM = fileURLToPath(new URL('../../../bin/configurable-http-proxy.js', import.meta.url));
@@ -30,6 +32,8 @@ export interface Chp {
   readonly apiPort: number;
   readonly output: () => string;
   readonly exited: Promise<number | null>;
+  /** Like `exited`, when everything that it said has been read as well. */
+  readonly ended: Promise<number | null>;
   /** Waits until the output matches. */
   readonly says: (pattern: RegExp) => Promise<RegExpExecArray>;
   /** A call of the REST API, with the token. */
@@ -66,6 +70,7 @@ export async function startChp(t: TestContext, start: ChpStart = {}): Promise<Ch
   let output = '';
   const waiting = new Set<() => void>();
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => {
       output += chunk.toString('utf8');
@@ -93,15 +98,31 @@ export async function startChp(t: TestContext, start: ChpStart = {}): Promise<Ch
     });
   const call: Chp['call'] = (method, path, body) =>
     callChp(`http://127.0.0.1:${String(apiPort)}${path}`, method, body);
-  return { child, port, apiPort, output: () => output, exited, says, call };
+  return { child, port, apiPort, output: () => output, exited, ended, says, call };
 }
 
-/** Starts the command and waits until it serves. */
+/** Starts the command and waits until it serves. The other program says so before it listens; ours is taken at its word. */
 export async function startServingChp(t: TestContext, start: ChpStart = {}): Promise<Chp> {
   const chp = await startChp(t, start);
   await chp.says(/Proxy API at/);
   await chp.says(/Proxying /);
+  if (start.program === undefined || start.program === CHP_PROGRAM) return chp;
+  const metrics = start.args?.filter((_, index, args) => args[index - 1] === '--metrics-port') ?? [];
+  for (const port of [chp.port, chp.apiPort, ...metrics.map(Number)])
+    await until(() => isOpen(port), `port ${String(port)}`);
   return chp;
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => {
+      resolve(false);
+    });
+  });
 }
 
 /** One request with the token. */

@@ -46,12 +46,14 @@ export class Engine {
   readonly folder: string;
   readonly child: ChildProcess;
   readonly exited: Promise<number | null>;
+  readonly #closed: Promise<number | null>;
   output = '';
 
   constructor(folder: string, child: ChildProcess) {
     this.folder = folder;
     this.child = child;
     this.exited = new Promise((resolve) => child.once('exit', resolve));
+    this.#closed = new Promise((resolve) => child.once('close', resolve));
     for (const stream of [child.stdout, child.stderr])
       stream?.on('data', (chunk: Buffer) => {
         this.output += chunk.toString('utf8');
@@ -88,8 +90,9 @@ export class Engine {
     this.child.kill(signal);
   }
 
+  /** Waits for its end, and for its last words. */
   ended(): Promise<number | null> {
-    return within(this.exited, 'the end of the engine');
+    return within(this.#closed, 'the end of the engine');
   }
 }
 
