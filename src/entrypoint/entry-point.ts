@@ -1,7 +1,6 @@
 // A listening address: accepts connections, tells TLS from plaintext by the first byte, and closes them all in the end.
 
-import net from 'node:net';
-import type { Server, Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import tls from 'node:tls';
 import type { LimitsConfiguration } from '../config/limits.ts';
@@ -12,12 +11,12 @@ import type { ClientOptions } from '../http1/client-options.ts';
 import type { Deadlines } from '../http1/deadlines.ts';
 import type { Departures } from '../http1/departures.ts';
 import type { RequestHandler } from '../http1/downstream.ts';
-import { WRITE_BYTES } from '../http1/owned-socket.ts';
 import { ClientSession } from '../http2/client-session.ts';
 import type { SessionOptions } from '../http2/client-session.ts';
 import type { Logger } from '../log.ts';
 import { DEFAULT_TLS_OPTIONS } from '../runtime/table-change.ts';
 import type { HostOptions, TlsTermination } from '../tls/termination.ts';
+import { AcceptingServer } from './accepting-server.ts';
 import { Greeting } from './greeting.ts';
 import type { Greeted, GreetingOptions } from './greeting.ts';
 import { ClientAddresses } from './client-addresses.ts';
@@ -26,15 +25,6 @@ import type { ListeningSocket } from './listening-socket.ts';
 import { QuietConnections } from './quiet-connections.ts';
 import { Refusals } from './refusals.ts';
 
-const TCP_KEEP_ALIVE_MS = 60_000;
-const SOCKET_OPTIONS = {
-  allowHalfOpen: true,
-  noDelay: true,
-  highWaterMark: WRITE_BYTES,
-  keepAlive: true,
-  keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
-};
-const BACKLOG = 4096;
 /** Of an entry point that speaks nothing but TLS. */
 const TLS_HANDSHAKE_MS = 15_000;
 /** How long an idle connection of a worker that is being replaced may still begin a request: closing it might meet one under way. */
@@ -67,7 +57,7 @@ export interface DrainOptions {
 export class EntryPoint {
   readonly name: string;
   readonly #options: EntryPointOptions;
-  readonly #server: Server;
+  readonly #server: AcceptingServer;
   readonly #clientOptions: ClientOptions;
   readonly #sessionOptions: SessionOptions;
   readonly #greetingOptions: GreetingOptions;
@@ -77,11 +67,10 @@ export class EntryPoint {
   readonly #addresses: ClientAddresses;
   readonly #quietConnections = new QuietConnections(this.#connections);
   readonly #quietGreetings = new QuietConnections(this.#greeting);
-  #refusals: Refusals | undefined;
+  readonly #refusals: Refusals;
   #refusedByWorker = 0;
   #isDraining = false;
   #onEmpty: (() => void) | undefined;
-  #onListenFailed: ((cause: Error) => void) | undefined;
 
   constructor(options: EntryPointOptions) {
     const { configuration, handler, deadlines, log } = options;
@@ -146,45 +135,34 @@ export class EntryPoint {
         : securing(tlsServerOptions(serverTls), (socket) => {
             this.#adopt({ socket, tlsOptions: DEFAULT_TLS_OPTIONS, isHttp2: false, first: undefined });
           });
-    this.#server = net.createServer(SOCKET_OPTIONS, (socket) => {
-      if (this.#addresses.admits(socket, deadlines.now) && this.#admits()) take(socket);
-      // A reset frees the descriptor at once.
-      else socket.resetAndDestroy();
+    const { maxConnections } = options.limits;
+    this.#refusals = new Refusals(
+      log,
+      { entryPoint: this.name, limit: maxConnections },
+      'too many connections: some were refused (JTP_MAX_CONNECTIONS)',
+    );
+    this.#server = new AcceptingServer({
+      maxConnections,
+      onSocket: (socket) => {
+        if (this.#addresses.admits(socket, deadlines.now) && this.#admits()) take(socket);
+        // A reset frees the descriptor at once.
+        else socket.resetAndDestroy();
+      },
+      onError: (error) => {
+        log.error({ err: error, entryPoint: this.name }, 'the entry point cannot accept');
+      },
+      // One place is kept free for as long as somebody can be asked to leave.
+      onFull: (isRefused) => {
+        if (isRefused) this.#refusals.note();
+        this.giveWay();
+      },
     });
-    this.#server.on('error', (error) => {
-      if (this.#onListenFailed !== undefined) this.#onListenFailed(error);
-      else log.error({ err: error, entryPoint: this.name }, 'the entry point cannot accept');
-    });
-    this.#limitConnections();
   }
 
   #admits(): boolean {
     const isAdmitted = this.#options.admits();
     if (!isAdmitted) this.#refusedByWorker++;
     return isAdmitted;
-  }
-
-  /** Node closes what is too much before anything else is done for it. */
-  #limitConnections(): void {
-    const { limits, log } = this.#options;
-    if (limits.maxConnections === 0) return;
-    this.#server.maxConnections = limits.maxConnections;
-    // One place is kept free for as long as somebody can be asked to leave.
-    this.#server.on('connection', () => {
-      this.#server.getConnections((_error, count) => {
-        if (count >= limits.maxConnections) this.giveWay();
-      });
-    });
-    const refusals = new Refusals(
-      log,
-      { entryPoint: this.name, limit: limits.maxConnections },
-      'too many connections: some were refused (JTP_MAX_CONNECTIONS)',
-    );
-    this.#refusals = refusals;
-    this.#server.on('drop', () => {
-      refusals.note();
-      this.giveWay();
-    });
   }
 
   /** Connections that are open, idle ones included. */
@@ -196,45 +174,35 @@ export class EntryPoint {
   get refused(): Readonly<Record<'address' | 'entrypoint' | 'descriptors', number>> {
     return {
       address: this.#addresses.refused,
-      entrypoint: this.#refusals?.count ?? 0,
+      entrypoint: this.#refusals.count,
       descriptors: this.#refusedByWorker,
     };
   }
 
   /** Sockets that are open, those of tunnels included. */
-  socketCount(): Promise<number> {
-    return new Promise((resolve) => {
-      this.#server.getConnections((error, count) => {
-        resolve(error === null ? count : 0);
-      });
-    });
+  get socketCount(): number {
+    return this.#server.socketCount;
   }
 
   /** Where it listens; undefined before and after. */
-  get address(): net.AddressInfo | undefined {
-    const address = this.#server.address();
-    return address === null || typeof address === 'string' ? undefined : address;
+  get address(): AddressInfo | undefined {
+    return this.#server.address;
   }
 
   /** Accepts on this socket, or on one of its own. Rejects with JTP_ERR_ENTRYPOINT_LISTEN. */
   async listen(socket?: ListeningSocket): Promise<void> {
     const { configuration } = this.#options;
     const bound = socket ?? (await bindEntryPoint(configuration));
-    await new Promise<void>((resolve, reject) => {
-      this.#onListenFailed = (cause) => {
-        this.#onListenFailed = undefined;
-        reject(listenError(configuration, cause));
-      };
-      this.#server.listen(bound, BACKLOG, () => {
-        this.#onListenFailed = undefined;
-        resolve();
-      });
-    });
+    try {
+      await this.#server.listen(bound);
+    } catch (cause) {
+      throw listenError(configuration, cause);
+    }
   }
 
   /** Leaves accepting to other workers until `listen` is called again; connections go on. */
   rest(): void {
-    if (this.#server.listening) this.#server.close();
+    this.#server.rest();
   }
 
   /**

@@ -8,6 +8,8 @@
 import type { Socket } from 'node:net';
 import { errorText, ProxyError } from '../errors.ts';
 import type { Deadlines, Timed } from '../http1/deadlines.ts';
+import { adoptSocket, leaveReading, NOBODY, passSocket } from '../http1/owned-socket.ts';
+import type { SocketOwner } from '../http1/owned-socket.ts';
 import type { Logger } from '../log.ts';
 import { readClientHello } from '../tls/client-hello.ts';
 import type { HostOptions, TlsTermination } from '../tls/termination.ts';
@@ -49,7 +51,7 @@ export interface Greeted {
 }
 
 /** A connection before its first byte, and during the TLS handshake. */
-export class Greeting implements Timed {
+export class Greeting implements Timed, SocketOwner {
   deadline: number;
   /** When it was accepted, on the scale of `Deadlines.now`. */
   readonly quietSince: number;
@@ -59,12 +61,6 @@ export class Greeting implements Timed {
   #hello: Buffer | undefined;
   /** What may become the preface of HTTP/2, or a request of HTTP/1.1 that begins like it. */
   #opening: Buffer | undefined;
-  readonly #onData = (chunk: Buffer): void => {
-    this.#sniff(chunk);
-  };
-  readonly #onFailed = (): void => {
-    this.destroy();
-  };
 
   constructor(socket: Socket, options: GreetingOptions) {
     this.#socket = socket;
@@ -73,8 +69,23 @@ export class Greeting implements Timed {
     this.quietSince = deadlines.now;
     this.deadline = readTimeoutMs === 0 ? 0 : deadlines.now + readTimeoutMs;
     deadlines.add(this);
-    socket.on('data', this.#onData);
-    this.#watch(socket);
+    adoptSocket(socket, this);
+  }
+
+  onDrain(): void {
+    // Nothing is written before the handshake, and what that writes is not ours.
+  }
+
+  onEnd(): void {
+    this.destroy();
+  }
+
+  onError(): void {
+    this.destroy();
+  }
+
+  onClose(): void {
+    this.destroy();
   }
 
   onDeadline(): void {
@@ -83,26 +94,11 @@ export class Greeting implements Timed {
 
   destroy(): void {
     this.#leave();
-    // Errors after this moment concern nobody, but an `error` event without a listener would end the process.
-    this.#socket.on('error', () => undefined);
     this.#socket.destroy();
   }
 
-  #watch(socket: Socket): void {
-    socket.on('end', this.#onFailed);
-    socket.on('error', this.#onFailed);
-    socket.on('close', this.#onFailed);
-  }
-
-  #unwatch(socket: Socket): void {
-    socket.off('data', this.#onData);
-    socket.off('end', this.#onFailed);
-    socket.off('error', this.#onFailed);
-    socket.off('close', this.#onFailed);
-  }
-
   #leave(): void {
-    this.#unwatch(this.#socket);
+    passSocket(this.#socket, NOBODY);
     this.#options.deadlines.delete(this);
     this.#options.onGone(this);
   }
@@ -113,7 +109,7 @@ export class Greeting implements Timed {
     this.#options.onGone(this);
   }
 
-  #sniff(chunk: Buffer): void {
+  onData(chunk: Buffer): void {
     const socket = this.#socket;
     if (this.#hello !== undefined || (this.#opening === undefined && chunk[0] === TLS_HANDSHAKE)) {
       this.#readHello(chunk);
@@ -125,10 +121,10 @@ export class Greeting implements Timed {
       this.#opening = opening;
       return;
     }
-    this.#unwatch(socket);
     if (isOpening) {
-      socket.pause();
+      leaveReading(socket);
       socket.unshift(opening);
+      passSocket(socket, NOBODY);
     }
     this.#ready({
       socket,
@@ -147,8 +143,7 @@ export class Greeting implements Timed {
     this.#hello = bytes;
     const hello = readClientHello(bytes);
     if (hello === 'incomplete') return;
-    socket.off('data', this.#onData);
-    socket.pause();
+    leaveReading(socket);
     socket.unshift(bytes);
     this.#hello = undefined;
     this.#secure(socket, hello.serverName);
@@ -163,9 +158,8 @@ export class Greeting implements Timed {
         serverName,
         hostOptions,
         onSecure: (secured, tlsOptions) => {
-          this.#unwatch(socket);
           // The error of a connection under TLS is told by the socket above it.
-          socket.on('error', () => undefined);
+          passSocket(socket, NOBODY);
           this.#ready({
             socket: secured,
             tlsOptions,
@@ -181,7 +175,6 @@ export class Greeting implements Timed {
         'a TLS connection was refused',
       );
       this.#leave();
-      socket.on('error', () => undefined);
       socket.end(UNRECOGNIZED_NAME);
       socket.resume();
       socket.setTimeout(REFUSED_LINGER_MS, () => socket.destroy());

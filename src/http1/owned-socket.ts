@@ -2,9 +2,9 @@
 // the moment, so passing a socket on (from a client connection to a tunnel, say) is one assignment and can leave no listener behind.
 
 import net from 'node:net';
-import type { NetConnectOpts, Socket } from 'node:net';
+import type { NetConnectOpts, OnReadOpts, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { IN_PLACE_BYTES, INPUT_BYTES, sharedInput } from './shared-input.ts';
+import { giveInputBack, IN_PLACE_BYTES, nextInput, isOwnInput, planNextInput } from './shared-input.ts';
 
 /** Whoever reads from and writes to a socket. */
 export interface SocketOwner {
@@ -46,16 +46,19 @@ function socketOnClose(this: OwnedSocket): void {
   const owner = this[OWNER];
   // Deleting the property would turn the whole object into a slow one.
   this[OWNER] = undefined;
+  giveInputBack(this);
   owner?.onClose();
 }
 function socketOnConnect(this: OwnedSocket): void {
   this[OWNER]?.onConnect?.();
 }
 
-/** Makes `owner` the first owner of a socket; reading starts at once. */
+/** Makes `owner` the owner of a socket. Reading starts at once where it had none before. */
 export function adoptSocket(socket: Duplex, owner: SocketOwner): void {
   const owned: OwnedSocket = socket;
+  const isAdopted = owned[OWNER] !== undefined;
   owned[OWNER] = owner;
+  if (isAdopted) return;
   socket.on('data', socketOnData);
   socket.on('drain', socketOnDrain);
   socket.on('end', socketOnEnd);
@@ -90,33 +93,38 @@ export function adoptOutgoingSocket(
 }
 
 /**
- * Connects to a server over plain TCP, or a Unix socket, and reads without a new buffer for each read, which costs more than all that is done
- * with a small answer (`bench/small-get.ts`).
+ * A socket that reads without a new buffer for each read, which costs more than all that is done with a small request or answer
+ * (`bench/small-get.ts`); `make` passes the option on to Node.
  */
-export function connectOwned(options: NetConnectOpts): Socket {
-  let input = sharedInput;
-  // The types leave out what sockets take as streams.
-  const streamOptions: object = { writableHighWaterMark: WRITE_BYTES };
-  const socket: Socket & { [OWNER]?: SocketOwner | undefined } = net.connect({
-    ...options,
-    ...streamOptions,
-    onread: {
-      // Node asks before the first read and after each.
-      buffer: () => input,
-      callback: (length) => {
-        const given = input;
-        // Whoever sends much at once is given buffers that can be written on without a copy.
-        input = length > IN_PLACE_BYTES ? Buffer.allocUnsafeSlow(INPUT_BYTES) : sharedInput;
-        const owner = socket[OWNER];
-        if (owner === undefined) return true;
-        const bytes = given.subarray(0, length);
-        const isOwners = length > IN_PLACE_BYTES ? given !== sharedInput : owner.readsInPlace === true;
-        owner.onData(isOwners ? bytes : Buffer.from(bytes));
-        return true;
-      },
+export function readInPlace(make: (onread: OnReadOpts) => Socket): Socket {
+  const socket: OwnedSocket & Socket = make({
+    // Node asks before the first read and after each.
+    buffer: nextInput,
+    callback: (length, input) => {
+      receive(socket, input as Buffer, length);
+      return true;
     },
   });
   return socket;
+}
+
+/** Hands a read on. What is large is handed on with its buffer, so that it can be written on without a copy. */
+function receive(socket: OwnedSocket, input: Buffer, length: number): void {
+  const owner = socket[OWNER];
+  const isLarge = length > IN_PLACE_BYTES;
+  if (owner !== undefined) {
+    const bytes = input.subarray(0, length);
+    const isOwners = isLarge ? isOwnInput(input) : owner.readsInPlace === true;
+    owner.onData(isOwners ? bytes : Buffer.from(bytes));
+  }
+  planNextInput(socket, isLarge);
+}
+
+/** Connects to a server over plain TCP, or a Unix socket. */
+export function connectOwned(options: NetConnectOpts): Socket {
+  // The types leave out what sockets take as streams.
+  const streamOptions: object = { writableHighWaterMark: WRITE_BYTES };
+  return readInPlace((onread) => net.connect({ ...options, ...streamOptions, onread }));
 }
 
 function socketOnTimeout(this: OwnedSocket): void {
@@ -143,13 +151,21 @@ export function passSocket(socket: Duplex, owner: SocketOwner): void {
   owned[OWNER] = owner;
 }
 
-/** Takes all listeners off, for a socket that goes to another kind of reader (TLS). */
-export function releaseSocket(socket: Duplex): void {
-  const owned: OwnedSocket = socket;
-  owned[OWNER] = undefined;
+/** For sockets whose bytes and errors are somebody else's matter: what has no owner would end the process with its errors. */
+export const NOBODY: SocketOwner = {
+  onData: ignore,
+  onDrain: ignore,
+  onEnd: ignore,
+  onError: ignore,
+  onClose: ignore,
+};
+
+function ignore(): void {
+  // Nobody wants to know.
+}
+
+/** Leaves what comes to another kind of reader (TLS, HTTP/2), which takes it off the handle; the owner hears of the rest. */
+export function leaveReading(socket: Duplex): void {
   socket.off('data', socketOnData);
-  socket.off('drain', socketOnDrain);
-  socket.off('end', socketOnEnd);
-  socket.off('error', socketOnError);
-  socket.off('close', socketOnClose);
+  socket.pause();
 }

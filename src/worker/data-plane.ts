@@ -227,11 +227,8 @@ export class DataPlane {
   }
 
   /** Entry point → sockets that are open, those of tunnels included. */
-  async socketCounts(): Promise<ReadonlyMap<string, number>> {
-    const counts = this.#entryPoints.map(
-      async (entryPoint) => [entryPoint.name, await entryPoint.socketCount()] as const,
-    );
-    return new Map(await Promise.all(counts));
+  socketCounts(): ReadonlyMap<string, number> {
+    return new Map(this.#entryPoints.map(({ name, socketCount }) => [name, socketCount]));
   }
 
   /** The open tunnels, with what passes through them. */

@@ -81,16 +81,13 @@ class Worker {
 
   async #tellProcess(): Promise<void> {
     const read = await this.#readProcess;
-    const process = [
-      ...((await read?.()) ?? []),
-      ...(this.#countsSockets ? [await this.#openConnections()] : []),
-    ];
+    const process = [...((await read?.()) ?? []), ...(this.#countsSockets ? [this.#openConnections()] : [])];
     if (this.#control.isConnected) this.#control.tellCounts({ ...this.#plane.collectCounts(), process });
   }
 
   /** Source of the name: Traefik documentation, metrics. */
-  async #openConnections(): Promise<ProcessMetrics[number]> {
-    const counts = await this.#plane.socketCounts();
+  #openConnections(): ProcessMetrics[number] {
+    const counts = this.#plane.socketCounts();
     return {
       name: 'traefik_open_connections',
       help: 'How many open connections exist, by entryPoint and protocol',

@@ -135,7 +135,7 @@ describe('counting requests', () => {
     upstream.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
     await client.readHead();
     assert.equal(plane.collectCounts(), undefined);
-    assert.deepEqual([...(await plane.socketCounts())], [['web', 1]]);
+    assert.deepEqual([...plane.socketCounts()], [['web', 1]]);
     client.socket.destroy();
     upstream.socket.destroy();
     assert.deepEqual(await counted(plane, 1), [

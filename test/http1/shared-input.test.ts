@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { IN_PLACE_BYTES, ownBytes, sharedInput } from '../../src/http1/shared-input.ts';
+import {
+  giveInputBack,
+  IN_PLACE_BYTES,
+  isOwnInput,
+  nextInput,
+  ownBytes,
+  planNextInput,
+} from '../../src/http1/shared-input.ts';
 import { startProxyTo } from '../support/data-plane.ts';
 import { connect, startByteServer } from '../support/sockets.ts';
 import type { ByteServer } from '../support/sockets.ts';
@@ -12,7 +19,7 @@ const PIECES = 1200;
 
 describe('the shared buffer of small reads', () => {
   it('is left by whoever needs its bytes longer', () => {
-    const inside = sharedInput.subarray(10, 20).fill('a');
+    const inside = nextInput().subarray(10, 20).fill('a');
     const own = ownBytes(inside, 2, 5);
     inside.fill('b');
     assert.equal(own.toString('latin1'), 'aaa');
@@ -24,6 +31,39 @@ describe('the shared buffer of small reads', () => {
     const part = ownBytes(chunk, 1, 3);
     chunk.fill('x');
     assert.equal(part.toString('latin1'), 'xx');
+  });
+
+  it('is what a connection reads into until it sends much', () => {
+    const connection = {};
+    assert.equal(isOwnInput(nextInput()), false);
+    planNextInput(connection, true);
+    const own = nextInput();
+    assert.equal(isOwnInput(own), true);
+    planNextInput(connection, true);
+    assert.notEqual(nextInput(), own);
+    planNextInput(connection, false);
+    assert.equal(isOwnInput(nextInput()), false);
+  });
+
+  it('is what connections read into that send much when many do, until one of those does not any more', () => {
+    const connections = Array.from({ length: 300 }, () => ({}));
+    const have = connections.filter((connection) => {
+      planNextInput(connection, true);
+      return isOwnInput(nextInput());
+    });
+    assert.equal(have.length, 256);
+    const [first = {}, second = {}] = have;
+    const [last = {}] = connections.slice(-1);
+    const gets = (connection: object): boolean => {
+      planNextInput(connection, true);
+      return isOwnInput(nextInput());
+    };
+    assert.deepEqual([gets(first), gets(last)], [true, false]);
+    giveInputBack(first);
+    assert.deepEqual([gets(last), gets(first)], [true, false]);
+    planNextInput(second, false);
+    assert.deepEqual([gets(first), gets(second)], [true, false]);
+    for (const connection of connections) giveInputBack(connection);
   });
 
   for (const { coding, head, wrap } of [
@@ -66,6 +106,36 @@ describe('the shared buffer of small reads', () => {
       assert.ok(coding === 'a length' ? received === body : unchunked(received) === body);
     });
 
+  for (const { what, length } of [
+    { what: 'little', length: IN_PLACE_BYTES / 4 },
+    { what: 'much', length: 4 * IN_PLACE_BYTES },
+  ])
+    it(`keeps what a slow server has not taken of a body that brings ${what} at a time`, async (t) => {
+      const server = await startByteServer(t);
+      const { port } = await startProxyTo(t, server.url);
+      const client = await connect(t, port);
+      const pieces = Array.from({ length: (PIECES * IN_PLACE_BYTES) / 4 / length }, (_, index) =>
+        pieceOf(index, length),
+      );
+      pieces.push('the end');
+      const body = pieces.join('');
+      client.send(`PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: ${String(body.length)}\r\n\r\n`);
+      const slow = await server.accept();
+      await slow.readHead();
+      slow.socket.pause();
+      for (const [index, piece] of pieces.entries()) {
+        client.send(piece);
+        await turn();
+        await turn();
+        if (index % 100 === 0) await exchange(t, server, port);
+      }
+      for (let count = 0; count < 5; count++) await exchange(t, server, port);
+      slow.socket.resume();
+      assert.ok((await slow.read('the end')) === body);
+      slow.send('HTTP/1.1 204 No Content\r\n\r\n');
+      await client.readHead();
+    });
+
   it('keeps what comes with the head of a 101 until the tunnel has sent it', async (t) => {
     const server = await startByteServer(t);
     const { port } = await startProxyTo(t, server.url);
@@ -87,8 +157,8 @@ describe('the shared buffer of small reads', () => {
 });
 
 /** Two of them at once are still read in place; different everywhere. */
-function pieceOf(index: number): string {
-  const length = IN_PLACE_BYTES / 4 + ((index * 7919) % (IN_PLACE_BYTES / 4));
+function pieceOf(index: number, least = IN_PLACE_BYTES / 4): string {
+  const length = least + ((index * 7919) % (IN_PLACE_BYTES / 4));
   return `${String(index).padStart(7, '0')}|`.repeat(Math.ceil(length / 8)).slice(0, length);
 }
 
