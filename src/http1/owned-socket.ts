@@ -4,7 +4,7 @@
 import net from 'node:net';
 import type { NetConnectOpts, OnReadOpts, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { giveInputBack, IN_PLACE_BYTES, nextInput, isOwnInput, planNextInput } from './shared-input.ts';
+import { beginRead, endRead, giveInputBack, IN_PLACE_BYTES, isOwnInput, nextInput } from './shared-input.ts';
 
 /** Whoever reads from and writes to a socket. */
 export interface SocketOwner {
@@ -111,13 +111,13 @@ export function readInPlace(make: (onread: OnReadOpts) => Socket): Socket {
 /** Hands a read on. What is large is handed on with its buffer, so that it can be written on without a copy. */
 function receive(socket: OwnedSocket, input: Buffer, length: number): void {
   const owner = socket[OWNER];
-  const isLarge = length > IN_PLACE_BYTES;
+  beginRead(input);
   if (owner !== undefined) {
     const bytes = input.subarray(0, length);
-    const isOwners = isLarge ? isOwnInput(input) : owner.readsInPlace === true;
+    const isOwners = length > IN_PLACE_BYTES ? isOwnInput(input) : owner.readsInPlace === true;
     owner.onData(isOwners ? bytes : Buffer.from(bytes));
   }
-  planNextInput(socket, isLarge);
+  endRead(socket, length);
 }
 
 /** Connects to a server over plain TCP, or a Unix socket. */

@@ -3,7 +3,7 @@
 
 import type { Socket } from 'node:net';
 import type { Trailers } from './parser.ts';
-import { ownBytes } from './shared-input.ts';
+import { sendInput } from './shared-input.ts';
 
 /** `plain`: bytes as they are (a length, or nothing, was announced); `until-close` also announces the end by closing. */
 export type BodyCoding = 'plain' | 'chunked' | 'until-close';
@@ -68,11 +68,11 @@ export class ResponseWriter {
     const head = this.#head;
     this.#head = '';
     if (this.#coding === 'chunked') return this.#writeChunk(head, chunk, start, end);
-    if (head === '') return this.#socket.write(ownBytes(chunk, start, end));
+    if (head === '') return sendInput(this.#socket, chunk, start, end);
     if (end - start <= JOIN_BYTES) return this.#socket.write(head + chunk.latin1Slice(start, end), 'latin1');
     this.#cork();
     this.#socket.write(head, 'latin1');
-    return this.#socket.write(ownBytes(chunk, start, end));
+    return sendInput(this.#socket, chunk, start, end);
   }
 
   #writeChunk(head: string, chunk: Buffer, start: number, end: number): boolean {
@@ -81,7 +81,7 @@ export class ResponseWriter {
     if (end - start <= JOIN_BYTES)
       return this.#socket.write(`${prefix}${chunk.latin1Slice(start, end)}\r\n`, 'latin1');
     this.#socket.write(prefix, 'latin1');
-    this.#socket.write(ownBytes(chunk, start, end));
+    sendInput(this.#socket, chunk, start, end);
     return this.#socket.write('\r\n', 'latin1');
   }
 

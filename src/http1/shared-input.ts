@@ -1,8 +1,11 @@
 // The one buffer that small reads of all connections go into: nothing here is read across a turn of the event loop, so they never meet. Its
 // bytes are only good until `onData` returns; whoever wants them longer takes `ownBytes`.
 //
-// Who sends much at once is given a buffer of its own for the next read, which leaves with the bytes and is written on without a copy. It waits
-// for that read for as long as the connection says nothing, so only some connections have one: what others send is copied.
+// Who sends much at once is given a buffer of its own for the next read, which leaves with the bytes and is written on without a copy. When all
+// of them have been sent on and the kernel has taken them, it comes back and is read into again: a long body needs no memory of its own. It
+// waits for the next read for as long as the connection says nothing, so only some connections have one: what others send is copied.
+
+import type { Duplex } from 'node:stream';
 
 /** Bytes that one read brings at most. */
 const INPUT_BYTES = 65536;
@@ -16,7 +19,7 @@ const MAX_HOLDERS = 256;
 const sharedInput = Buffer.allocUnsafeSlow(INPUT_BYTES);
 const holders = new WeakSet();
 let holderCount = 0;
-let next = sharedInput;
+let next: Buffer = sharedInput;
 
 /** The buffer for the next read of the connection that `planNextInput` was called for just now; of a new one, the shared one. */
 export function nextInput(): Buffer {
@@ -25,10 +28,43 @@ export function nextInput(): Buffer {
   return planned;
 }
 
-/** To be called after each read: `isLarge` when it brought more than IN_PLACE_BYTES. */
-export function planNextInput(connection: object, isLarge: boolean): void {
-  next = isLarge && holds(connection) ? Buffer.allocUnsafeSlow(INPUT_BYTES) : sharedInput;
-  if (!isLarge && holderCount > 0) giveInputBack(connection);
+/** Of the read that is being handed on: where its bytes are, how many of them were sent on, and by whom. */
+let input: Buffer | undefined;
+let sentBytes = 0;
+let sender: Duplex | 'several' | undefined;
+
+/** To be called before the bytes of a read are handed on. */
+export function beginRead(bytesAt: Buffer): void {
+  input = bytesAt;
+  sentBytes = 0;
+  sender = undefined;
+}
+
+/** To be called after each read, `length` bytes: chooses where the next one goes. */
+export function endRead(connection: object, length: number): void {
+  const used = input;
+  input = undefined;
+  if (length <= IN_PLACE_BYTES) {
+    if (holderCount > 0) giveInputBack(connection);
+    next = sharedInput;
+  } else if (used !== undefined && used !== sharedInput && isFree(length)) next = used;
+  else next = holds(connection) ? Buffer.allocUnsafeSlow(INPUT_BYTES) : sharedInput;
+}
+
+/** Whether nobody needs the bytes of this read any more. */
+function isFree(length: number): boolean {
+  return (
+    sentBytes === length && typeof sender === 'object' && sender.writableLength === 0 && !sender.destroyed
+  );
+}
+
+/** Sends bytes on that were just read, or older ones. Returns what the stream does: false when it should be given time. */
+export function sendInput(stream: Duplex, chunk: Buffer, start: number, end: number): boolean {
+  if (chunk.buffer === input?.buffer && input !== sharedInput) {
+    sentBytes += end - start;
+    sender = sender === undefined || sender === stream ? stream : 'several';
+  }
+  return stream.write(ownBytes(chunk, start, end));
 }
 
 /** Whether a connection has a buffer of its own, or may have one from now on. */

@@ -9,6 +9,7 @@ import type { Deadlines, Timed } from '../http1/deadlines.ts';
 import type { TunnelSocket } from '../http1/downstream.ts';
 import { passSocket } from '../http1/owned-socket.ts';
 import type { SocketOwner } from '../http1/owned-socket.ts';
+import { sendInput } from '../http1/shared-input.ts';
 import type { Target } from '../upstream/target.ts';
 import { closeFrame, FrameReader } from './frames.ts';
 
@@ -91,7 +92,7 @@ class TunnelEnd implements SocketOwner {
 
   #pass(chunk: Buffer): void {
     const { socket } = this.#tunnel.otherEnd(this);
-    if (socket.write(chunk) || socket.writableLength <= HELD_BYTES) return;
+    if (sendInput(socket, chunk, 0, chunk.length) || socket.writableLength <= HELD_BYTES) return;
     this.socket.pause();
     this.#tunnel.onPaused();
   }

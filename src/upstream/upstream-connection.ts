@@ -17,7 +17,7 @@ import type { SocketOwner } from '../http1/owned-socket.ts';
 import { NEED_MORE, returnParser, takeParser } from '../http1/parser.ts';
 import type { HttpParser, Trailers } from '../http1/parser.ts';
 import { lastChunk } from '../http1/response-writer.ts';
-import { ownBytes } from '../http1/shared-input.ts';
+import { ownBytes, sendInput } from '../http1/shared-input.ts';
 import type { Target } from './target.ts';
 
 /** What a request in flight wants to hear from its server's side. */
@@ -109,17 +109,16 @@ export class UpstreamConnection implements SocketOwner, Timed {
   write(chunk: Buffer, start: number, end: number): boolean {
     const head = this.#head;
     this.#head = '';
-    const bytes = start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end);
     if (!this.#isCorked) {
       this.#isCorked = true;
       this.socket.cork();
     }
     if (!this.#isChunked) {
       if (head !== '') this.socket.write(head, 'latin1');
-      return this.socket.write(bytes);
+      return sendInput(this.socket, chunk, start, end);
     }
     this.socket.write(`${head}${(end - start).toString(16)}\r\n`, 'latin1');
-    this.socket.write(bytes);
+    sendInput(this.socket, chunk, start, end);
     return this.socket.write('\r\n', 'latin1');
   }
 

@@ -1,21 +1,28 @@
 import assert from 'node:assert/strict';
+import { Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import {
+  beginRead,
+  endRead,
   giveInputBack,
   IN_PLACE_BYTES,
   isOwnInput,
   nextInput,
   ownBytes,
-  planNextInput,
+  sendInput,
 } from '../../src/http1/shared-input.ts';
 import { startProxyTo } from '../support/data-plane.ts';
 import { connect, startByteServer } from '../support/sockets.ts';
-import type { ByteServer } from '../support/sockets.ts';
+import type { ByteServer, Peer } from '../support/sockets.ts';
 
 const REQUEST = 'GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
 /** Enough to fill what the operating system keeps for a connection. */
 const PIECES = 1200;
+const MUCH = 2 * IN_PLACE_BYTES;
+const LITTLE = 10;
+const THE_END = 'the end';
 
 describe('the shared buffer of small reads', () => {
   it('is left by whoever needs its bytes longer', () => {
@@ -36,34 +43,68 @@ describe('the shared buffer of small reads', () => {
   it('is what a connection reads into until it sends much', () => {
     const connection = {};
     assert.equal(isOwnInput(nextInput()), false);
-    planNextInput(connection, true);
-    const own = nextInput();
+    const own = read(connection, nextInput(), MUCH);
     assert.equal(isOwnInput(own), true);
-    planNextInput(connection, true);
-    assert.notEqual(nextInput(), own);
-    planNextInput(connection, false);
-    assert.equal(isOwnInput(nextInput()), false);
+    const other = read(connection, own, MUCH);
+    assert.equal(isOwnInput(other), true);
+    assert.notEqual(other, own);
+    assert.equal(isOwnInput(read(connection, other, LITTLE)), false);
   });
 
   it('is what connections read into that send much when many do, until one of those does not any more', () => {
     const connections = Array.from({ length: 300 }, () => ({}));
-    const have = connections.filter((connection) => {
-      planNextInput(connection, true);
-      return isOwnInput(nextInput());
-    });
+    const gets = (connection: object): boolean => isOwnInput(read(connection, nextInput(), MUCH));
+    const have = connections.filter(gets);
     assert.equal(have.length, 256);
     const [first = {}, second = {}] = have;
     const [last = {}] = connections.slice(-1);
-    const gets = (connection: object): boolean => {
-      planNextInput(connection, true);
-      return isOwnInput(nextInput());
-    };
     assert.deepEqual([gets(first), gets(last)], [true, false]);
     giveInputBack(first);
     assert.deepEqual([gets(last), gets(first)], [true, false]);
-    planNextInput(second, false);
+    read(second, nextInput(), LITTLE);
     assert.deepEqual([gets(first), gets(second)], [true, false]);
     for (const connection of connections) giveInputBack(connection);
+  });
+
+  describe('or else a buffer of its own', () => {
+    const connection = {};
+    const send = (stream: Duplex, from = 0, to = MUCH) => {
+      return (bytes: Buffer) => sendInput(stream, bytes, from, to);
+    };
+    for (const { when, isKept, handle } of [
+      { when: 'has been sent on', isKept: true, handle: () => [send(taking())] },
+      {
+        when: 'has been sent on in two pieces',
+        isKept: true,
+        handle: () => {
+          const stream = taking();
+          return [send(stream, 0, 100), send(stream, 100, MUCH)];
+        },
+      },
+      { when: 'waits to be sent', isKept: false, handle: () => [send(corked())] },
+      { when: 'has been kept by somebody', isKept: false, handle: () => [] },
+      { when: 'has been kept in part', isKept: false, handle: () => [send(taking(), 1, MUCH)] },
+      {
+        when: 'has been sent to several',
+        isKept: false,
+        handle: () => [send(taking(), 0, 100), send(taking(), 100, MUCH)],
+      },
+      {
+        when: 'was to be sent on by somebody who is gone',
+        isKept: false,
+        handle: () => {
+          const stream = taking();
+          return [send(stream), () => stream.destroy()];
+        },
+      },
+    ])
+      it(`is ${isKept ? 'read into again' : 'given away'} when what was read ${when}`, () => {
+        const own = read(connection, nextInput(), MUCH);
+        const next = read(connection, own, MUCH, ...handle());
+        assert.equal(isOwnInput(next), true);
+        assert.equal(next === own, isKept);
+        giveInputBack(connection);
+      });
   });
 
   for (const { coding, head, wrap } of [
@@ -106,35 +147,41 @@ describe('the shared buffer of small reads', () => {
       assert.ok(coding === 'a length' ? received === body : unchunked(received) === body);
     });
 
-  for (const { what, length } of [
-    { what: 'little', length: IN_PLACE_BYTES / 4 },
-    { what: 'much', length: 4 * IN_PLACE_BYTES },
-  ])
-    it(`keeps what a slow server has not taken of a body that brings ${what} at a time`, async (t) => {
-      const server = await startByteServer(t);
-      const { port } = await startProxyTo(t, server.url);
-      const client = await connect(t, port);
-      const pieces = Array.from({ length: (PIECES * IN_PLACE_BYTES) / 4 / length }, (_, index) =>
-        pieceOf(index, length),
-      );
-      pieces.push('the end');
-      const body = pieces.join('');
-      client.send(`PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: ${String(body.length)}\r\n\r\n`);
-      const slow = await server.accept();
-      await slow.readHead();
-      slow.socket.pause();
-      for (const [index, piece] of pieces.entries()) {
-        client.send(piece);
-        await turn();
-        await turn();
-        if (index % 100 === 0) await exchange(t, server, port);
-      }
-      for (let count = 0; count < 5; count++) await exchange(t, server, port);
-      slow.socket.resume();
-      assert.ok((await slow.read('the end')) === body);
-      slow.send('HTTP/1.1 204 No Content\r\n\r\n');
-      await client.readHead();
-    });
+  it('keeps what a slow server has not taken of a body that brings little at a time', async (t) => {
+    const server = await startByteServer(t);
+    const { port } = await startProxyTo(t, server.url);
+    const upload = await beginUpload(
+      t,
+      server,
+      port,
+      Array.from({ length: PIECES }, (_, index) => pieceOf(index)),
+    );
+    for (const [index, piece] of upload.pieces.entries()) {
+      upload.client.send(piece);
+      await turn();
+      await turn();
+      if (index % 100 === 0) await exchange(t, server, port);
+    }
+    for (let count = 0; count < 5; count++) await exchange(t, server, port);
+    await endUpload(upload);
+  });
+
+  it('keeps what slow servers have not taken of bodies that bring much at a time', async (t) => {
+    const server = await startByteServer(t);
+    const { port } = await startProxyTo(t, server.url);
+    // More than the kernel keeps for them.
+    const pieces = Array.from({ length: 150 }, (_, index) => pieceOf(index, 4 * IN_PLACE_BYTES));
+    const uploads: Upload[] = [];
+    for (let count = 0; count < 4; count++) uploads.push(await beginUpload(t, server, port, pieces));
+    for (const { client } of uploads) for (const piece of pieces) client.send(piece);
+    // They take a little now and then: the rest of a write is under way while more is read.
+    for (let count = 0; count < 400; count++) {
+      for (const { slow } of uploads) if (count % 4 === 3) slow.socket.resume();
+      await turn();
+      for (const { slow } of uploads) slow.socket.pause();
+    }
+    await Promise.all(uploads.map(endUpload));
+  });
 
   it('keeps what comes with the head of a 101 until the tunnel has sent it', async (t) => {
     const server = await startByteServer(t);
@@ -156,6 +203,66 @@ describe('the shared buffer of small reads', () => {
   });
 });
 
+/** A read of a connection; returns where the next one goes. */
+function read(
+  connection: object,
+  input: Buffer,
+  length: number,
+  ...handle: readonly ((bytes: Buffer) => unknown)[]
+): Buffer {
+  beginRead(input);
+  for (const use of handle) use(input.subarray(0, length));
+  endRead(connection, length);
+  return nextInput();
+}
+
+/** Has everything gone at once, as a socket whose kernel has room. */
+function taking(): Duplex {
+  return new Duplex({
+    read: () => undefined,
+    write: (_chunk, _encoding, done) => {
+      done();
+    },
+  });
+}
+
+function corked(): Duplex {
+  const stream = taking();
+  stream.cork();
+  return stream;
+}
+
+/** An upload whose head has arrived at a server that reads no more for now. */
+interface Upload {
+  readonly client: Peer;
+  readonly slow: Peer;
+  readonly pieces: readonly string[];
+}
+
+async function beginUpload(
+  t: TestContext,
+  server: ByteServer,
+  port: number,
+  pieces: readonly string[],
+): Promise<Upload> {
+  const client = await connect(t, port);
+  const length = pieces.reduce((sum, piece) => sum + piece.length, THE_END.length);
+  client.send(`PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: ${String(length)}\r\n\r\n`);
+  const slow = await server.accept();
+  await slow.readHead();
+  slow.socket.pause();
+  return { client, slow, pieces };
+}
+
+/** All of it arrives as it was sent. */
+async function endUpload({ client, slow, pieces }: Upload): Promise<void> {
+  client.send(THE_END);
+  slow.socket.resume();
+  assert.ok((await slow.read(THE_END)) === pieces.join('') + THE_END);
+  slow.send('HTTP/1.1 204 No Content\r\n\r\n');
+  await client.readHead();
+}
+
 /** Two of them at once are still read in place; different everywhere. */
 function pieceOf(index: number, least = IN_PLACE_BYTES / 4): string {
   const length = least + ((index * 7919) % (IN_PLACE_BYTES / 4));
@@ -163,7 +270,7 @@ function pieceOf(index: number, least = IN_PLACE_BYTES / 4): string {
 }
 
 /** Another exchange, whose answer passes through the same buffer. */
-async function exchange(t: Parameters<typeof connect>[0], server: ByteServer, port: number): Promise<void> {
+async function exchange(t: TestContext, server: ByteServer, port: number): Promise<void> {
   const client = await connect(t, port);
   client.send(REQUEST);
   const upstream = await server.accept();
