@@ -31,8 +31,10 @@ export class ControlClient {
   #socket: Socket | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
-  #routers: RouterSpec[] = [];
-  #services: ServiceSpec[] = [];
+  #hasTable = false;
+  /** Of the snapshot that is arriving. */
+  readonly #routers = new Map<string, RouterSpec>();
+  readonly #services = new Map<string, ServiceSpec>();
 
   constructor(options: ControlClientOptions) {
     this.#options = options;
@@ -43,10 +45,10 @@ export class ControlClient {
     const socket = net.connect(this.#options.path);
     const lines = new LineReader();
     this.#socket = socket;
-    this.#routers = [];
-    this.#services = [];
+    this.#forgetSnapshot();
     socket.on('connect', () => {
-      socket.write(toLine({ type: 'hello', workerId: this.#options.workerId } satisfies WorkerMessage));
+      const { workerId } = this.#options;
+      socket.write(toLine({ type: 'hello', workerId, hasTable: this.#hasTable } satisfies WorkerMessage));
     });
     socket.on('data', (chunk: Buffer) => {
       try {
@@ -92,20 +94,29 @@ export class ControlClient {
     if (message.type === 'piece') {
       const { change } = message;
       this.#options.onPiece(change);
-      if (message.isOfSnapshot) {
-        this.#routers.push(...change.routers);
-        this.#services.push(...change.services);
-      }
+      if (message.isOfSnapshot) this.#collect(change);
       socket.write(TOOK);
       return;
     }
     let { change } = message;
     if (change.full) {
-      change = { ...change, routers: this.#routers, services: this.#services };
-      this.#routers = [];
-      this.#services = [];
+      change = { ...change, routers: [...this.#routers.values()], services: [...this.#services.values()] };
+      this.#forgetSnapshot();
     }
     this.#options.onChange(change);
+    this.#hasTable = true;
     socket.write(toLine({ type: 'applied', generation: change.generation } satisfies WorkerMessage));
+  }
+
+  #collect({ routers, removedRouters, services, removedServices }: TableChange): void {
+    for (const name of removedRouters) this.#routers.delete(name);
+    for (const name of removedServices) this.#services.delete(name);
+    for (const spec of routers) this.#routers.set(spec.name, spec);
+    for (const spec of services) this.#services.set(spec.name, spec);
+  }
+
+  #forgetSnapshot(): void {
+    this.#routers.clear();
+    this.#services.clear();
   }
 }

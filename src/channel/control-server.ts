@@ -1,7 +1,9 @@
 // The controller's end of the private socket: sends every worker a snapshot when it connects and every change after that, and knows when
 // all of them have applied it.
 //
-//   worker connects ──there is a table──► hello ──► snapshot ──applied──► in step ──change──► … (holds it up, silent for SILENCE_MS: reported for killing)
+//   worker connects ──hello──► snapshot ──applied──► in step ──change──► … (holds it up, silent for SILENCE_MS: reported for killing)
+//
+// Before there is a complete table, workers are given what there is of it, and the rest when it is complete.
 //
 // Every message is answered, so a worker that takes long for much is told from one that does nothing. One that holds nothing up (it has no
 // table yet, or nothing has changed) may take its time: on a starved machine its successor would be slower still.
@@ -12,6 +14,7 @@ import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { ProcessMetrics } from '../observe/reports.ts';
 import type { TableChange } from '../runtime/table-change.ts';
+import { FirstTable } from './first-table.ts';
 import { LineReader } from './lines.ts';
 import { messagesOf, workerMessage } from './messages.ts';
 import type { ActivityMessage, CountsMessage } from './messages.ts';
@@ -65,8 +68,8 @@ export class ControlServer {
   readonly #silenceMs: number;
   readonly #server: Server;
   readonly #links = new Set<WorkerLink>();
-  /** Workers that have connected before there is a table; undefined from then on. */
-  #early: Socket[] | undefined = [];
+  /** Undefined when it is complete. */
+  #firstTable: FirstTable | undefined = new FirstTable();
   /** Workers that accept requests, connected to us or not: a change is live only when each has it. */
   #accepting = new Set<number>();
   readonly #waiters = new Set<Waiter>();
@@ -83,12 +86,11 @@ export class ControlServer {
       socket.on('error', () => {
         // The worker has died; `close` follows.
       });
-      if (this.#early === undefined) this.#welcome(socket);
-      else this.#early.push(socket);
+      this.#welcome(socket);
     });
   }
 
-  /** Workers can connect from now on, and wait for `open`. */
+  /** Workers can connect from now on, and are not told that their table is complete before `open`. */
   async listen(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
@@ -96,11 +98,11 @@ export class ControlServer {
     });
   }
 
-  /** The first table is complete: workers get it. */
+  /** The first table is complete: workers get what they have not been given of it. */
   open(): void {
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    for (const socket of early) if (!socket.destroyed) this.#welcome(socket);
+    const lines = this.#firstTable?.complete(this.#options.snapshot()) ?? [];
+    this.#firstTable = undefined;
+    for (const { workerId, outbox } of this.#links) if (workerId !== undefined) outbox.send(lines);
     this.#lookedAt = performance.now();
     this.#timer = setInterval(() => {
       this.#giveUpSilent();
@@ -112,7 +114,6 @@ export class ControlServer {
     clearInterval(this.#timer);
     clearTimeout(this.#snapshotTimer);
     this.#server.close();
-    for (const socket of this.#early ?? []) socket.destroy();
     for (const { socket } of this.#links) socket.destroy();
     for (const waiter of this.#waiters) waiter.resolve();
     this.#waiters.clear();
@@ -127,10 +128,10 @@ export class ControlServer {
   /** Sends a change to every worker; resolves when every one that has a table has applied it, draining ones among them. */
   publish(change: TableChange): Promise<void> {
     this.#snapshot = undefined;
-    const messages = messagesOf(change);
-    const lines = messages.map((message) => Outbox.once(message));
+    const lines = this.#firstTable?.add(change) ?? messagesOf(change).map((message) => Outbox.once(message));
     for (const { workerId, outbox } of this.#links) if (workerId !== undefined) outbox.send(lines);
-    if (this.#isLive(change.generation)) return Promise.resolve();
+    // Nobody accepts with it yet.
+    if (this.#firstTable !== undefined || this.#isLive(change.generation)) return Promise.resolve();
     return new Promise((resolve) => {
       const deadline = performance.now() + this.#silenceMs;
       this.#waiters.add({ generation: change.generation, resolve, deadline });
@@ -196,13 +197,15 @@ export class ControlServer {
     switch (message.type) {
       case 'hello':
         link.workerId = message.workerId;
-        link.outbox.send(this.#snapshotLines());
+        link.outbox.setBusy(message.hasTable);
+        link.outbox.send(this.#firstTable?.lines ?? this.#snapshotLines());
         return;
       case 'took':
         link.outbox.onAnswer();
         return;
       case 'applied':
         link.applied = message.generation;
+        link.outbox.setBusy(true);
         link.outbox.onAnswer();
         this.#settle();
         return;

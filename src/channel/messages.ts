@@ -7,7 +7,8 @@ import type { TableChange } from '../runtime/table-change.ts';
 
 /** Worker → controller. Every message of the controller is answered, in order: `applied` for a change, `took` for all else. */
 export type WorkerMessage =
-  | { readonly type: 'hello'; readonly workerId: number }
+  /** `hasTable`: it serves with one that it has had from a controller before. */
+  | { readonly type: 'hello'; readonly workerId: number; readonly hasTable: boolean }
   | { readonly type: 'took' }
   | { readonly type: 'applied'; readonly generation: number }
   /** Once a second, where anybody asks for it: routes that were used. This is no answer. */
@@ -41,7 +42,7 @@ export type ControllerMessage = TableMessage | { readonly type: 'count' };
 
 /** Checks what a worker says: it is our own program, but its socket is a door. */
 export const workerMessage = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('hello'), workerId: z.int() }),
+  z.object({ type: z.literal('hello'), workerId: z.int(), hasTable: z.boolean() }),
   z.object({ type: z.literal('took') }),
   z.object({ type: z.literal('applied'), generation: z.int() }),
   z.object({ type: z.literal('activity'), routes: z.array(activity) }),
@@ -62,19 +63,25 @@ export function messagesOf(change: TableChange): readonly (() => TableMessage)[]
   const { routers, services, full } = change;
   if (!full && routers.length + services.length <= PIECE) return [() => ({ type: 'change', change })];
   const { rest, removals, nothing } = dismantled(change);
+  return [
+    ...piecesOf(change, full),
+    () => ({ type: 'change', change: { ...nothing, ...(full ? rest : removals), full } }),
+  ];
+}
+
+/** The pieces of a change, without what completes it; a snapshot's removals are among them, because nothing else tells of those. */
+export function piecesOf(change: TableChange, isOfSnapshot: boolean): readonly (() => TableMessage)[] {
+  const { routers, services } = change;
+  const { rest, removals, nothing } = dismantled(change);
   const piece = (part: Partial<TableChange>): (() => TableMessage) => {
-    return () => ({ type: 'piece', isOfSnapshot: full, change: { ...nothing, ...part } });
+    return () => ({ type: 'piece', isOfSnapshot, change: { ...nothing, ...part } });
   };
-  const messages = [piece(rest)];
+  const messages = [piece(isOfSnapshot ? { ...rest, ...removals } : rest)];
   // What a router names has to be there before it.
   for (let at = 0; at < services.length; at += PIECE)
     messages.push(piece({ services: services.slice(at, at + PIECE) }));
   for (let at = 0; at < routers.length; at += PIECE)
     messages.push(piece({ routers: routers.slice(at, at + PIECE) }));
-  messages.push(() => ({
-    type: 'change',
-    change: { ...nothing, ...(full ? rest : {}), ...removals, full },
-  }));
   return messages;
 }
 

@@ -7,6 +7,8 @@ import type { ControllerMessage } from './messages.ts';
 
 /** So much is sent without an answer, or one message of any length. */
 const WINDOW_BYTES = 128 * 1024;
+/** To a worker that has no requests to come to. */
+const WIDE_WINDOW_BYTES = 16 * 1024 * 1024;
 
 /** A line that is made when somebody needs it first. */
 export type Line = () => string;
@@ -19,6 +21,7 @@ export class Outbox {
   #unanswered: number[] = [];
   #unansweredBytes = 0;
   #lastProgressAt = 0;
+  #windowBytes = WINDOW_BYTES;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -51,6 +54,11 @@ export class Outbox {
     while (this.#waiting.length > 0 && this.#hasRoom()) this.#write(this.#waiting.shift()?.() ?? '');
   }
 
+  /** The worker has no table yet, so it serves nobody and may be given all at once; it has one when `isBusy`. */
+  setBusy(isBusy: boolean): void {
+    this.#windowBytes = isBusy ? WINDOW_BYTES : WIDE_WINDOW_BYTES;
+  }
+
   /** Since when nothing has been heard although something should have been; Infinity when nothing is missing. */
   get unansweredSince(): number {
     return this.#unanswered.length === 0 ? Infinity : this.#lastProgressAt;
@@ -62,7 +70,7 @@ export class Outbox {
   }
 
   #hasRoom(): boolean {
-    return this.#unanswered.length === 0 || this.#unansweredBytes < WINDOW_BYTES;
+    return this.#unanswered.length === 0 || this.#unansweredBytes < this.#windowBytes;
   }
 
   #write(line: string): void {

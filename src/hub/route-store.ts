@@ -78,8 +78,12 @@ export class RouteStore {
   /** Loads what is on disk and gives it to the engine; rejects when there is no file and none can be made. */
   async start(): Promise<void> {
     await this.#persistence.load();
-    for (const { route } of this.#persistence.written) this.#routes.set(route.routespec, route);
-    await this.#engine.replace(this.#configuration());
+    const changes = new Map<string, HubRoute>();
+    for (const { route } of this.#persistence.written) changes.set(route.routespec, route);
+    for (const [routespec, route] of changes) this.#routes.set(routespec, route);
+    // Not all at once: workers begin with the first routes while the others are prepared.
+    await this.#engine.replace(this.#persistence.foreign);
+    if (changes.size > 0) await this.#engine.apply(this.#patch(changes));
     this.#isStarted = true;
     this.#persistence.watch(() => {
       this.#handOver(this.#engine.replace(this.#configuration()));

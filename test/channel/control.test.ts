@@ -121,7 +121,7 @@ function startWorker(t: TestContext, path: string, workerId: number) {
 }
 
 /** A worker that answers when the test says so. */
-async function startManual(t: TestContext, path: string, workerId: number) {
+async function startManual(t: TestContext, path: string, workerId: number, hasTable = true) {
   const socket: Socket = net.connect(path);
   t.after(() => socket.destroy());
   const heard: TableMessage[] = [];
@@ -133,7 +133,7 @@ async function startManual(t: TestContext, path: string, workerId: number) {
   });
   socket.on('error', () => undefined);
   await new Promise((resolve) => socket.once('connect', resolve));
-  socket.write(toLine({ type: 'hello', workerId }));
+  socket.write(toLine({ type: 'hello', workerId, hasTable }));
   let answered = 0;
   const answer = (): void => {
     const message = heard[answered++];
@@ -207,6 +207,49 @@ describe('the private socket', () => {
     controller.server.setAccepting([1, 2]);
     await within(controller.server.publish(change(2, ['b'])), 'a change');
     assert.ok(worker.routers.has('b') && other.routers.has('b'));
+  });
+
+  it('gives workers what there is of the first table, and the rest when it is complete', async (t) => {
+    const controller = await startServer(t, 60_000, false);
+    const first = change(1, many(1000));
+    const worker = startWorker(t, controller.path, 1);
+    const witness = await startManual(t, controller.path, 2, false);
+    await until(() => worker.client.isConnected, 'the connection');
+    await within(controller.server.publish(first), 'the first part');
+    await until(() => worker.routers.size === 1000, 'its arrival');
+    const late = startWorker(t, controller.path, 3);
+    await until(() => late.routers.size === 1000, 'the same for a worker that comes later');
+    await within(controller.server.publish(change(2, ['more'], ['r0'])), 'the second part');
+    await until(() => worker.routers.has('more') && late.routers.has('more'), 'its arrival');
+    assert.deepEqual([worker.completions, late.completions], [0, 0]);
+    await until(
+      () => witness.heard.at(-1)?.change.routers[0]?.name === 'more',
+      'all of it, without an answer',
+    );
+    const before = witness.heard.length;
+    // r1 is another one meanwhile, and two are gone.
+    controller.table = {
+      ...first,
+      generation: 3,
+      routers: [router('r1'), router('last'), ...first.routers.slice(3)],
+      services: [...first.services.slice(1), service('last')],
+    };
+    controller.server.open();
+    await until(() => worker.completions === 1 && late.completions === 1, 'the tables');
+    const wanted = ['last', 'r1', ...many(1000).slice(3)].sort();
+    assert.deepEqual([...worker.routers].sort(), wanted);
+    assert.deepEqual([...late.routers].sort(), wanted);
+    const { heard } = witness;
+    await until(() => heard.at(-1)?.type === 'change', 'the end');
+    const rest = heard.slice(before).map(({ change: part }) => part);
+    assert.deepEqual(
+      rest.flatMap(({ routers }) => routers.map(({ name }) => name)),
+      ['r1', 'last'],
+    );
+    assert.deepEqual(
+      rest.flatMap(({ removedRouters }) => removedRouters),
+      ['r2', 'more'],
+    );
   });
 
   it('takes what a snapshot does not name from a worker that had another table', async (t) => {

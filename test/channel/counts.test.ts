@@ -78,7 +78,7 @@ function startWorker(t: TestContext, path: string, workerId: number) {
 async function startBusy(t: TestContext, path: string): Promise<net.Socket> {
   const socket = net.connect(path);
   t.after(() => socket.destroy());
-  socket.write(toLine({ type: 'hello', workerId: 9 }));
+  socket.write(toLine({ type: 'hello', workerId: 9, hasTable: true }));
   await within(new Promise((resolve) => socket.once('data', resolve)), 'the table');
   socket.write(toLine({ type: 'took' }) + toLine({ type: 'applied', generation: 1 }));
   return socket;
