@@ -3,10 +3,7 @@
 
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
-import { NO_SCHEMAS } from '../api/no-schemas.ts';
-import { registerReadApi } from '../api/read-api.ts';
 import { ControlServer } from '../channel/control-server.ts';
 import type { ActivityMessage, CountsMessage } from '../channel/messages.ts';
 import { API_SOCKET, CONTROL_SOCKET } from '../channel/socket-names.ts';
@@ -47,7 +44,8 @@ export interface EngineControllerOptions {
 export class EngineController {
   readonly runtime: Runtime;
   readonly #control: ControlServer;
-  readonly #api: FastifyInstance;
+  #api: FastifyInstance | undefined;
+  readonly #startedAt = new Date();
   readonly #apiPath: string;
   readonly #controlPath: string;
   readonly #defaultCertificate: DefaultCertificate;
@@ -95,23 +93,6 @@ export class EngineController {
       },
     });
     this.#apiPath = join(options.runtimeFolder, API_SOCKET);
-    this.#api = fastify({
-      logger: false,
-      schemaController: NO_SCHEMAS,
-      forceCloseConnections: true,
-      exposeHeadRoutes: false,
-      routerOptions: { maxParamLength: 8192 },
-    });
-    registerReadApi(this.#api, {
-      static: runtime.static,
-      runtime,
-      startedAt: new Date(),
-      version: VERSION,
-      isTerminating: () => this.#isTerminating,
-      ...(traffic === undefined
-        ? {}
-        : { readMetrics: async () => traffic.metrics.render(await this.count()) }),
-    });
   }
 
   /** A provider's whole configuration; resolves when it is live in every accepting worker. */
@@ -157,6 +138,7 @@ export class EngineController {
 
   /** The first complete table must be in: workers take what there is. */
   async start(): Promise<void> {
+    this.#api = await this.#createApi();
     await this.#api.listen({ path: this.#apiPath });
     const isWanted = !this.#hasOwnTls && this.#defaultCertificate.pair === undefined;
     if (isWanted && this.#expectsTls && this.runtime.needsFallback) this.#offered = this.#makeCertificate();
@@ -167,6 +149,22 @@ export class EngineController {
       this.#laterTimer = setTimeout(() => {
         if (this.runtime.needsFallback) void this.#makeCertificate();
       }, LATER_MS).unref();
+  }
+
+  async #createApi(): Promise<FastifyInstance> {
+    const { createReadApi } = await import('./read-api-server.ts');
+    const { runtime } = this;
+    const traffic = this.#traffic;
+    return createReadApi({
+      static: runtime.static,
+      runtime,
+      startedAt: this.#startedAt,
+      version: VERSION,
+      isTerminating: () => this.#isTerminating,
+      ...(traffic === undefined
+        ? {}
+        : { readMetrics: async () => traffic.metrics.render(await this.count()) }),
+    });
   }
 
   get #expectsTls(): boolean {
@@ -192,7 +190,7 @@ export class EngineController {
     clearTimeout(this.#laterTimer);
     this.#upkeep.stop();
     this.#control.stop();
-    await this.#api.close();
+    await this.#api?.close();
   }
 }
 

@@ -14,7 +14,6 @@ import { tell } from '../supervisor/child.ts';
 import type { FromController } from '../supervisor/messages.ts';
 import { EngineController } from './engine-controller.ts';
 import { createGatedTable } from './gated-table.ts';
-import { openRestApi } from './hub-rest-api.ts';
 import { openRoutes } from './hub-routes.ts';
 import { leaveServer } from './held-servers.ts';
 import type { ServerStart } from './held-servers.ts';
@@ -74,6 +73,8 @@ async function startEmbedded(
   await stopped.start();
   await engine.start();
   const table = createGatedTable(store, stopped);
+  // What it is made of is loaded while the workers build their tables.
+  const { openRestApi } = await import('./hub-rest-api.ts');
   const api = await openRestApi({ start, settings, table, activity, log });
   return {
     setAccepting: (workerIds) => {
