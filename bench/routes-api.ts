@@ -8,6 +8,7 @@ import { addCall, bulkCall, deleteCall, startChp, startHub } from './common/hub.
 import type { RoutesPeer } from './common/hub.ts';
 import { runWrk } from './common/load.ts';
 import { figure, percentile } from './common/table.ts';
+import { allWorkersServe } from './common/watching.ts';
 
 const PRESENT = [0, 500, 10_000];
 const AT_ONCE = [1, 10, 50];
@@ -80,6 +81,7 @@ async function bulk(peer: RoutesPeer, count: number): Promise<number> {
 async function run(bench: Bench): Promise<void> {
   const hub = await startHub(path.join(bench.folder, 'hub'), { workers: 2 });
   bench.keep(hub.process);
+  await allWorkersServe(hub.process.pid, 2, hub.publicPort);
   const chp = await startChp(bench.folder);
   if (chp !== undefined) bench.keep(chp.process);
   const peers = [hub, ...(chp === undefined ? [] : [chp])];

@@ -11,6 +11,7 @@ import type { Bench, Question } from './common/bench.ts';
 import { addCall, deleteCall, startHub } from './common/hub.ts';
 import type { RoutesPeer } from './common/hub.ts';
 import { processTree } from './common/processes.ts';
+import { allWorkersServe } from './common/watching.ts';
 
 const CHANGES = Number(process.env['BENCH_CHANGES'] ?? 100_000);
 const WORKERS = 2;
@@ -105,6 +106,7 @@ async function run(bench: Bench): Promise<void> {
   const servers = [await startNamed('one'), await startNamed('two')] as const;
   const hub = await startHub(path.join(bench.folder, 'live'), { workers: WORKERS });
   bench.keep(hub.process);
+  await allWorkersServe(hub.process.pid, WORKERS, hub.publicPort);
   const api = await ApiConnection.open(hub.api);
   const visitors = await visitorsOf(hub);
   const counts = { add: 0, replace: 0, delete: 0 };

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { BENCH_CACHE, peerFolder, ROOT, routePath, startPeer, TRAEFIK_VERSION, versionOf } from './peer.ts';
 import type { Peer, PeerOptions } from './peer.ts';
 import { freePort } from './processes.ts';
+import { allWorkersServe } from './watching.ts';
 
 /** The same two files for us and for Traefik. */
 function writeTraefikFiles(options: PeerOptions, folder: string, port: number): string {
@@ -61,7 +62,9 @@ export function jtpPeer(name = 'jtp', root = ROOT): Peer {
       const file = writeTraefikFiles(options, folder, port);
       const program = path.join(root, 'bin/jupyterhub-traefik-proxy.js');
       const args = [program, 'traefik', '--configfile', file, '--workers', String(options.workers)];
-      return startPeer({ name, folder, port, command: process.execPath, args });
+      const started = await startPeer({ name, folder, port, command: process.execPath, args });
+      await allWorkersServe(started.process.pid, options.workers, port);
+      return started;
     },
   };
 }

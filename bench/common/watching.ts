@@ -63,3 +63,11 @@ export async function untilTrue(isTrue: () => boolean | Promise<boolean>, what: 
   }
   return performance.now() - startedAt;
 }
+
+/** Waits until all of our workers accept on a port: a start is over when the first one does, and the others are still loading then. */
+export async function allWorkersServe(root: number, workers: number, port: number): Promise<void> {
+  await untilTrue(() => {
+    const pids = processesTitled(root, 'jtp worker');
+    return pids.length === workers && pids.every((pid) => isAccepting(pid, port));
+  }, 'the start of all workers');
+}

@@ -1,6 +1,6 @@
 // One static configuration at work: a controller and N workers, each started again when it dies.
 //
-//   starting ──controller ready, every worker listens──► serving ──drain──► draining ──► ended
+//   starting ──controller ready, a worker listens (all of them, where others serve meanwhile)──► serving ──drain──► draining ──► ended
 //      └─ a child cannot start: one line, ended             ├─ a child dies: it is started again, slower if it dies at once
 //                                                           └─ a child says nothing for too long: it is killed
 
@@ -35,6 +35,8 @@ export interface GenerationOptions {
   readonly static: StaticConfiguration;
   readonly workers: number;
   readonly controller: ControllerKind;
+  /** Nobody serves before: the first worker is given the machine for itself, and the others are started when it serves. */
+  readonly isFirst: boolean;
   /** No other generation may have a controller while this one has. */
   readonly isExclusive: boolean;
   /** The controller makes no change before `releaseChanges` is called. */
@@ -113,7 +115,7 @@ export class Generation {
   start(): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     this.#startController();
-    for (const slot of this.#slots) this.#startWorker(slot);
+    for (const slot of this.#options.isFirst ? this.#slots.slice(0, 1) : this.#slots) this.#startWorker(slot);
   }
 
   /** Dynamic configuration is read again. */
@@ -320,9 +322,9 @@ export class Generation {
   #onListening(slot: Slot, addresses: readonly string[]): void {
     slot.isListening = true;
     this.#tellAccepting();
-    if (this.#state === 'starting')
+    if (slot.endedAt === undefined)
       this.#options.log.info({ worker: slot.id, addresses: addresses.join(' ') }, 'the worker accepts');
-    else if (slot.endedAt !== undefined)
+    else
       this.#options.log.info(
         { worker: slot.id, afterMs: Date.now() - slot.endedAt },
         'another worker accepts in the place of the one that ended',
@@ -375,9 +377,11 @@ export class Generation {
 
   #checkReady(): void {
     if (this.#state !== 'starting' || !this.#isControllerReady) return;
-    if (!this.#slots.every(({ isListening }) => isListening)) return;
+    const awaited = this.#options.isFirst ? this.#slots.slice(0, 1) : this.#slots;
+    if (!awaited.every(({ isListening }) => isListening)) return;
     this.#state = 'serving';
     this.#tellController({ type: 'serving' });
+    for (const slot of this.#slots.slice(awaited.length)) this.#startWorker(slot);
     this.#options.onReady(this.#apiUrl === undefined ? {} : { apiUrl: this.#apiUrl });
   }
 

@@ -146,6 +146,7 @@ class Supervisor {
       static: configuration,
       workers: this.#options.workers,
       controller,
+      isFirst: this.#state === 'starting',
       isExclusive: isExclusive(controller),
       holdsChanges: this.#state === 'serving' && isExclusive(controller),
       earlyController: this.#options.earlyController,

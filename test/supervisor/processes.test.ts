@@ -30,6 +30,17 @@ describe('a process tree', () => {
     assert.match(engine.output, /the worker ended and is replaced[^]*another worker accepts/);
   });
 
+  it('serves as soon as the first worker does, and starts the others then', async (t) => {
+    const [web = 0] = await freePorts(1);
+    const engine = await startEngine(t, {
+      static: staticFile({ web }),
+      rules: rulesFile('http://127.0.0.1:9'),
+      workers: 2,
+    });
+    assert.match(engine.output, /the worker accepts[^]* serves [^]*the worker accepts/);
+    assert.equal(engine.children('jtp worker').length, 2);
+  });
+
   it('stops accepting at SIGTERM, finishes what has begun, and ends with 0', async (t) => {
     const server = await startByteServer(t);
     const [web = 0] = await freePorts(1);

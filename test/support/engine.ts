@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { temporaryFolder } from './hub-store.ts';
 import { within } from './sockets.ts';
+import { until } from './until.ts';
 
 const PROGRAM = new URL('../../../bin/jupyterhub-traefik-proxy.js', import.meta.url).pathname;
 
@@ -138,6 +139,8 @@ export async function startEngine(t: TestContext, options: EngineOptions): Promi
     await engine.exited;
   });
   await engine.says(' serves ');
+  // It serves when the first worker does.
+  await until(() => engine.output.split('the worker accepts').length > workers, 'all workers');
   return engine;
 }
 
