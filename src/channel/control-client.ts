@@ -51,12 +51,15 @@ export class ControlClient {
       socket.write(toLine({ type: 'hello', workerId, hasTable: this.#hasTable } satisfies WorkerMessage));
     });
     socket.on('data', (chunk: Buffer) => {
+      // One write for the answers to all that has come.
+      socket.cork();
       try {
         for (const document of lines.read(chunk)) this.#hear(socket, document as ControllerMessage);
       } catch (error) {
         this.#options.log.error({ err: error, reason: errorText(error) }, 'a change could not be applied');
         socket.destroy();
       }
+      socket.uncork();
     });
     socket.on('error', () => {
       // The controller is away; `close` follows.

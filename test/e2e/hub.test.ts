@@ -30,7 +30,10 @@ describe('a JupyterHub that starts the proxy', () => {
       .getSetCookie()
       .map((line) => line.split(';')[0])
       .join('; ');
-    const xsrf = /name="_xsrf" value="([^"]+)"/.exec(await page.text())?.[1] ?? '';
+    const form = await page.text();
+    assert.equal(page.status, 200, form);
+    const xsrf = /name="_xsrf" value="([^"]+)"/.exec(form)?.[1] ?? '';
+    assert.notEqual(xsrf, '', form);
     const answer = await fetch(`${hub.url}/hub/login?next=%2Fhub%2Fhome`, {
       method: 'POST',
       redirect: 'manual',

@@ -106,9 +106,16 @@ export async function startServingChp(t: TestContext, start: ChpStart = {}): Pro
   const chp = await startChp(t, start);
   await chp.says(/Proxy API at/);
   await chp.says(/Proxying /);
-  if (start.program === undefined || start.program === CHP_PROGRAM) return chp;
-  const metrics = start.args?.filter((_, index, args) => args[index - 1] === '--metrics-port') ?? [];
-  for (const port of [chp.port, chp.apiPort, ...metrics.map(Number)])
+  const valuesOf = (option: string): number[] =>
+    (start.args ?? []).filter((_, index, args) => args[index - 1] === option).map(Number);
+  if (start.program === undefined || start.program === CHP_PROGRAM) {
+    // It serves when the first worker does.
+    const [workers = 1] = valuesOf('--workers');
+    if (workers > 1)
+      await until(() => chp.output().split('the worker accepts').length > workers, 'all workers');
+    return chp;
+  }
+  for (const port of [chp.port, chp.apiPort, ...valuesOf('--metrics-port')])
     await until(() => isOpen(port), `port ${String(port)}`);
   return chp;
 }
