@@ -47,6 +47,9 @@ export interface RouteStoreOptions {
   readonly log: Logger;
 }
 
+/** Routes that are handed over at once at the start. */
+const PART = 250;
+
 interface Request {
   readonly change: TableChange;
   readonly resolve: () => void;
@@ -78,12 +81,18 @@ export class RouteStore {
   /** Loads what is on disk and gives it to the engine; rejects when there is no file and none can be made. */
   async start(): Promise<void> {
     await this.#persistence.load();
-    const changes = new Map<string, HubRoute>();
-    for (const { route } of this.#persistence.written) changes.set(route.routespec, route);
-    for (const [routespec, route] of changes) this.#routes.set(routespec, route);
     // Not all at once: workers begin with the first routes while the others are prepared.
     await this.#engine.replace(this.#persistence.foreign);
-    if (changes.size > 0) await this.#engine.apply(this.#patch(changes));
+    let part = new Map<string, HubRoute>();
+    for (const { route } of this.#persistence.written) {
+      this.#routes.set(route.routespec, route);
+      part.set(route.routespec, route);
+      if (part.size < PART) continue;
+      await this.#engine.apply(this.#patch(part));
+      await new Promise(setImmediate);
+      part = new Map();
+    }
+    if (part.size > 0) await this.#engine.apply(this.#patch(part));
     this.#isStarted = true;
     this.#persistence.watch(() => {
       this.#handOver(this.#engine.replace(this.#configuration()));
