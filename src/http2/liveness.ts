@@ -1,6 +1,6 @@
 // Whether there is still somebody at the other end of an HTTP/2 connection that has requests under way. Two things are found only so: a client
-// whose machine is gone, and a connection that nghttp2 has given up because of a broken frame. For that one, node:http2 neither reads on nor
-// closes nor ends its streams, and so would keep everything for ever, even after the client has gone.
+// whose machine is gone, and a connection that nghttp2 has given up because of a broken frame. For that one, node:http2 of Node 20 often neither
+// reads on nor closes nor ends its streams, and so would keep everything for ever, even after the client has gone; newer versions end it at once.
 
 import type { ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';

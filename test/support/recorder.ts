@@ -19,6 +19,7 @@ export interface RecordedConnection {
   readonly requests: Recorded[];
   /** Why the bytes are not requests one after the other; then nothing more of the connection is answered. */
   problem: string | undefined;
+  isClosed: boolean;
 }
 
 /** A recording server. */
@@ -31,10 +32,13 @@ export class Recorder {
   constructor(server: net.Server) {
     this.#server = server;
     server.on('connection', (socket) => {
-      const connection: RecordedConnection = { raw: '', requests: [], problem: undefined };
+      const connection: RecordedConnection = { raw: '', requests: [], problem: undefined, isClosed: false };
       this.connections.push(connection);
       let rest = '';
       socket.on('error', () => undefined);
+      socket.on('close', () => {
+        connection.isClosed = true;
+      });
       socket.on('data', (chunk) => {
         const text = chunk.toString('latin1');
         connection.raw += text;
