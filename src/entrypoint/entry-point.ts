@@ -126,6 +126,16 @@ export class EntryPoint {
         this.#reportEmpty();
       },
     };
+    this.#refusals = new Refusals(
+      log,
+      { entryPoint: this.name, limit: options.limits.maxConnections },
+      'too many connections: some were refused (JTP_MAX_CONNECTIONS)',
+    );
+    this.#server = this.#createServer();
+  }
+
+  #createServer(): AcceptingServer {
+    const { configuration, limits, deadlines, log } = this.#options;
     const { serverTls } = configuration;
     const take =
       serverTls === undefined
@@ -135,14 +145,8 @@ export class EntryPoint {
         : securing(tlsServerOptions(serverTls), (socket) => {
             this.#adopt({ socket, tlsOptions: DEFAULT_TLS_OPTIONS, isHttp2: false, first: undefined });
           });
-    const { maxConnections } = options.limits;
-    this.#refusals = new Refusals(
-      log,
-      { entryPoint: this.name, limit: maxConnections },
-      'too many connections: some were refused (JTP_MAX_CONNECTIONS)',
-    );
-    this.#server = new AcceptingServer({
-      maxConnections,
+    return new AcceptingServer({
+      maxConnections: limits.maxConnections,
       onSocket: (socket) => {
         if (this.#addresses.admits(socket, deadlines.now) && this.#admits()) take(socket);
         // A reset frees the descriptor at once.
