@@ -298,6 +298,11 @@ export class Generation {
     slot.silence = 0;
     switch (message.type) {
       case 'hello':
+        if (this.#isEnding()) {
+          // It was told to drain before it could listen, and has nothing to finish.
+          slot.process?.kill('SIGKILL');
+          return;
+        }
         this.#tellWorker(slot, {
           type: 'start',
           static: this.static,

@@ -41,6 +41,19 @@ describe('a process tree', () => {
     assert.equal(engine.children('jtp worker').length, 2);
   });
 
+  it('ends at once when it is told to while the other workers are being started', async (t) => {
+    const [web = 0] = await freePorts(1);
+    const perEntryPoint = '[entryPoints.NAME.transport.lifeCycle]\ngraceTimeOut = "10m"\n';
+    const engine = await startEngine(t, {
+      static: staticFile({ web }, { perEntryPoint }),
+      rules: rulesFile('http://127.0.0.1:9'),
+      workers: 3,
+      awaitsAllWorkers: false,
+    });
+    engine.signal('SIGTERM');
+    assert.equal(await engine.ended(), 0);
+  });
+
   it('stops accepting at SIGTERM, finishes what has begun, and ends with 0', async (t) => {
     const server = await startByteServer(t);
     const [web = 0] = await freePorts(1);

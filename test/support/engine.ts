@@ -37,6 +37,8 @@ export interface EngineOptions {
   /** `rules.toml`. */
   readonly rules: string;
   readonly workers?: number;
+  /** False: resolves when the first worker serves, and the others are being started. */
+  readonly awaitsAllWorkers?: boolean;
   readonly env?: NodeJS.ProcessEnv;
   /** Open files per process. */
   readonly openFiles?: number;
@@ -140,7 +142,8 @@ export async function startEngine(t: TestContext, options: EngineOptions): Promi
   });
   await engine.says(' serves ');
   // It serves when the first worker does.
-  await until(() => engine.output.split('the worker accepts').length > workers, 'all workers');
+  if (options.awaitsAllWorkers !== false)
+    await until(() => engine.output.split('the worker accepts').length > workers, 'all workers');
   return engine;
 }
 
