@@ -5,9 +5,10 @@ import net from 'node:net';
 import type { Socket } from 'node:net';
 import { errorText } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import type { RouterSpec, ServiceSpec, TableChange } from '../runtime/table-change.ts';
+import type { TableChange } from '../runtime/table-change.ts';
 import { LineReader, toLine } from './lines.ts';
 import type { ActivityMessage, ControllerMessage, CountsMessage, WorkerMessage } from './messages.ts';
+import { NamedSpecs } from './named-specs.ts';
 
 const RECONNECT_MS = 50;
 const TOOK = toLine({ type: 'took' } satisfies WorkerMessage);
@@ -32,9 +33,8 @@ export class ControlClient {
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
   #hasTable = false;
-  /** Of the snapshot that is arriving. */
-  readonly #routers = new Map<string, RouterSpec>();
-  readonly #services = new Map<string, ServiceSpec>();
+  /** The snapshot that is arriving. */
+  #snapshot = new NamedSpecs();
 
   constructor(options: ControlClientOptions) {
     this.#options = options;
@@ -45,7 +45,7 @@ export class ControlClient {
     const socket = net.connect(this.#options.path);
     const lines = new LineReader();
     this.#socket = socket;
-    this.#forgetSnapshot();
+    this.#snapshot = new NamedSpecs();
     socket.on('connect', () => {
       const { workerId } = this.#options;
       socket.write(toLine({ type: 'hello', workerId, hasTable: this.#hasTable } satisfies WorkerMessage));
@@ -97,29 +97,18 @@ export class ControlClient {
     if (message.type === 'piece') {
       const { change } = message;
       this.#options.onPiece(change);
-      if (message.isOfSnapshot) this.#collect(change);
+      if (message.isOfSnapshot) this.#snapshot.apply(change);
       socket.write(TOOK);
       return;
     }
     let { change } = message;
     if (change.full) {
-      change = { ...change, routers: [...this.#routers.values()], services: [...this.#services.values()] };
-      this.#forgetSnapshot();
+      const { routers, services } = this.#snapshot;
+      this.#snapshot = new NamedSpecs();
+      change = { ...change, routers: [...routers.values()], services: [...services.values()] };
     }
     this.#options.onChange(change);
     this.#hasTable = true;
     socket.write(toLine({ type: 'applied', generation: change.generation } satisfies WorkerMessage));
-  }
-
-  #collect({ routers, removedRouters, services, removedServices }: TableChange): void {
-    for (const name of removedRouters) this.#routers.delete(name);
-    for (const name of removedServices) this.#services.delete(name);
-    for (const spec of routers) this.#routers.set(spec.name, spec);
-    for (const spec of services) this.#services.set(spec.name, spec);
-  }
-
-  #forgetSnapshot(): void {
-    this.#routers.clear();
-    this.#services.clear();
   }
 }

@@ -128,7 +128,7 @@ export class ControlServer {
   /** Sends a change to every worker; resolves when every one that has a table has applied it, draining ones among them. */
   publish(change: TableChange): Promise<void> {
     this.#snapshot = undefined;
-    const lines = this.#firstTable?.add(change) ?? messagesOf(change).map((message) => Outbox.once(message));
+    const lines = this.#firstTable?.add(change) ?? Outbox.linesOf(messagesOf(change));
     for (const { workerId, outbox } of this.#links) if (workerId !== undefined) outbox.send(lines);
     // Nobody accepts with it yet.
     if (this.#firstTable !== undefined || this.#isLive(change.generation)) return Promise.resolve();
@@ -220,7 +220,7 @@ export class ControlServer {
 
   /** At a start all workers ask for the same. */
   #snapshotLines(): readonly Line[] {
-    this.#snapshot ??= messagesOf(this.#options.snapshot()).map((part) => Outbox.once(part));
+    this.#snapshot ??= Outbox.linesOf(messagesOf(this.#options.snapshot()));
     clearTimeout(this.#snapshotTimer);
     this.#snapshotTimer = setTimeout(() => {
       this.#snapshot = undefined;

@@ -33,6 +33,11 @@ export class Outbox {
     return () => (line ??= toLine(message()));
   }
 
+  /** The same for several. */
+  static linesOf(messages: readonly (() => ControllerMessage)[]): readonly Line[] {
+    return messages.map((message) => Outbox.once(message));
+  }
+
   send(lines: readonly Line[]): void {
     if (this.#waiting.length > 0) {
       this.#waiting.push(...lines);

@@ -10,6 +10,7 @@ import type { ListeningSocket } from './listening-socket.ts';
 
 const TCP_KEEP_ALIVE_MS = 60_000;
 const BACKLOG = 4096;
+
 /** What Node listens with: `onconnection` is called with a negative number for an error, else with 0 and what was accepted. */
 interface ListeningHandle {
   onconnection?: (status: number, accepted?: AcceptedHandle) => void;

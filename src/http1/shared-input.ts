@@ -21,7 +21,7 @@ const holders = new WeakSet();
 let holderCount = 0;
 let next: Buffer = sharedInput;
 
-/** The buffer for the next read of the connection that `planNextInput` was called for just now; of a new one, the shared one. */
+/** The buffer for the next read of the connection that `endRead` was called for just now; of a new one, the shared one. */
 export function nextInput(): Buffer {
   const planned = next;
   next = sharedInput;

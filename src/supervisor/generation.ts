@@ -80,6 +80,8 @@ export class Generation {
   readonly #options: GenerationOptions;
   readonly #folder: string;
   readonly #slots: Slot[];
+  /** Whoever has to listen before this generation serves; the others are started then. */
+  readonly #awaited: readonly Slot[];
   #state: 'starting' | 'serving' | 'draining' | 'ended' = 'starting';
   #controller: ChildProcess | undefined;
   #controllerStartedAt = 0;
@@ -110,12 +112,13 @@ export class Generation {
       restarts: 0,
       silence: 0,
     }));
+    this.#awaited = options.isFirst ? this.#slots.slice(0, 1) : this.#slots;
   }
 
   start(): void {
     mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     this.#startController();
-    for (const slot of this.#options.isFirst ? this.#slots.slice(0, 1) : this.#slots) this.#startWorker(slot);
+    for (const slot of this.#awaited) this.#startWorker(slot);
   }
 
   /** Dynamic configuration is read again. */
@@ -382,11 +385,10 @@ export class Generation {
 
   #checkReady(): void {
     if (this.#state !== 'starting' || !this.#isControllerReady) return;
-    const awaited = this.#options.isFirst ? this.#slots.slice(0, 1) : this.#slots;
-    if (!awaited.every(({ isListening }) => isListening)) return;
+    if (!this.#awaited.every(({ isListening }) => isListening)) return;
     this.#state = 'serving';
     this.#tellController({ type: 'serving' });
-    for (const slot of this.#slots.slice(awaited.length)) this.#startWorker(slot);
+    for (const slot of this.#slots.slice(this.#awaited.length)) this.#startWorker(slot);
     this.#options.onReady(this.#apiUrl === undefined ? {} : { apiUrl: this.#apiUrl });
   }
 
